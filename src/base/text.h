@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text that came from outside, made safe to show, and small conversions: hexadecimal, times, nearest spelling.
+ */
+#ifndef KS_TEXT_H
+#define KS_TEXT_H
+
+#include "mem.h"
+
+#include <time.h>
+
+bool ks_utf8_valid(struct ks_bytes bytes);
+/* Appends `bytes` for a terminal or a sentence: control characters, bidi marks and bytes that are not UTF-8 as \xNN / \uNNNN. */
+int ks_text_shown(struct ks_buffer *out, struct ks_bytes bytes);
+/* The same as a new string; NULL without memory. */
+char *ks_text_show(struct ks_bytes bytes);
+
+/* Lower-case hexadecimal; `out` has room for 2 * size + 1. */
+void ks_hex(char *out, struct ks_bytes bytes);
+char *ks_hex_new(struct ks_bytes bytes);
+/* Digits with optional colons; bytes written, or -1. */
+long ks_unhex(unsigned char *out, size_t room, const char *digits);
+
+/* "2026-11-21T08:00:00Z" into 21 bytes; "2026-11-21" into 11. */
+void ks_time_text(char out[21], int64_t seconds);
+void ks_date_text(char out[11], int64_t seconds);
+/* Days in the proleptic Gregorian calendar, UTC; no time zone database, no locale. KS_EDAMAGED for a date that is none. */
+int ks_time_make(int64_t *out, int year, int month, int day, int hour, int minute, int second);
+
+/* The nearest of `words` (ended by NULL) that is close enough to be a slip of the finger, or NULL. */
+const char *ks_nearest(const char *word, const char *const *words);
+
+#endif
