@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The context: failures and notices, settings and budgets, hooks, and OpenSSL kept to ourselves.
+ */
+#include "context.h"
+#include "secret.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FRAME 4096	 /* bytes for a sentence, a hint, or all causes */
+#define SECURE_HEAP (256 * 1024)
+
+struct kept {
+	const void *key;
+	void *state;
+	void (*end)(struct ks_ctx *ctx, void *state);
+};
+
+struct ks_ctx {
+	struct ks_settings settings;
+	char *state_dir, *module;
+	int status;
+	char text[FRAME], hint[FRAME], causes[FRAME];
+	struct ks_problem *notices;
+	size_t notice_count, notice_capacity;
+	struct kept *kept;
+	size_t kept_count, kept_capacity;
+	uint64_t spent;
+	size_t users;
+	OSSL_LIB_CTX *crypto, *legacy;
+	OSSL_PROVIDER *crypto_default, *legacy_default, *legacy_provider;
+	bool legacy_tried;
+};
+
+/* ---- failures ---- */
+
+static void put(char frame[FRAME], const char *format, va_list values)
+{
+	vsnprintf(frame, FRAME, format, values);
+}
+
+int ks_fail(struct ks_ctx *ctx, int status, const char *format, ...)
+{
+	va_list values;
+
+	if (!ctx)
+		return status;
+	ks_forgive(ctx);
+	ctx->status = status;
+	va_start(values, format);
+	put(ctx->text, format, values);
+	va_end(values);
+	return status;
+}
+
+int ks_while(struct ks_ctx *ctx, int rc, const char *format, ...)
+{
+	char doing[FRAME], whole[FRAME];
+	va_list values;
+
+	if (!ctx || rc >= 0)
+		return rc;
+	if (ctx->status != rc)
+		ks_fail(ctx, rc, "%s", ks_status_title(rc));
+	va_start(values, format);
+	put(doing, format, values);
+	va_end(values);
+	snprintf(whole, sizeof(whole), "%.2000s: %.2000s", doing, ctx->text);
+	memcpy(ctx->text, whole, sizeof(whole));
+	return rc;
+}
+
+int ks_hint(struct ks_ctx *ctx, int rc, const char *format, ...)
+{
+	va_list values;
+
+	if (!ctx || rc >= 0 || ctx->hint[0])
+		return rc;
+	va_start(values, format);
+	put(ctx->hint, format, values);
+	va_end(values);
+	return rc;
+}
+
+int ks_cause(struct ks_ctx *ctx, int rc, const char *format, ...)
+{
+	size_t used;
+	va_list values;
+
+	if (!ctx || rc >= 0)
+		return rc;
+	used = strlen(ctx->causes);
+	if (used && used + 1 < FRAME)
+		ctx->causes[used++] = '\n';
+	va_start(values, format);
+	vsnprintf(ctx->causes + used, FRAME - used, format, values);
+	va_end(values);
+	return rc;
+}
+
+int ks_fail_openssl(struct ks_ctx *ctx, int status, const char *format, ...)
+{
+	char sentence[FRAME], reason[256];
+	unsigned long error;
+	va_list values;
+
+	va_start(values, format);
+	put(sentence, format, values);
+	va_end(values);
+	ks_fail(ctx, status, "%s", sentence);
+	while ((error = ERR_get_error()) != 0) {
+		ERR_error_string_n(error, reason, sizeof(reason));
+		ks_cause(ctx, status, "%s", reason);
+	}
+	return status;
+}
+
+static int errno_status(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		return KS_EFULL;
+	case ENOENT:
+		return KS_ENOTFOUND;
+	case ENOMEM:
+		return KS_ENOMEM;
+	default:
+		return KS_EIO;
+	}
+}
+
+int ks_fail_errno(struct ks_ctx *ctx, int error, const char *format, ...)
+{
+	char sentence[FRAME];
+	va_list values;
+	int status = errno_status(error);
+
+	va_start(values, format);
+	put(sentence, format, values);
+	va_end(values);
+	ks_fail(ctx, status, "%.2000s: %s", sentence, strerror(error));
+	return status;
+}
+
+int ks_nomem(struct ks_ctx *ctx)
+{
+	return ks_fail(ctx, KS_ENOMEM, "there is not enough memory");
+}
+
+void ks_forgive(struct ks_ctx *ctx)
+{
+	if (!ctx)
+		return;
+	ctx->status = 0;
+	ctx->text[0] = ctx->hint[0] = ctx->causes[0] = '\0';
+}
+
+int ks_ctx_status(const struct ks_ctx *ctx)
+{
+	return ctx->status;
+}
+
+const char *ks_ctx_text(const struct ks_ctx *ctx)
+{
+	return ctx->text;
+}
+
+const char *ks_ctx_hint(const struct ks_ctx *ctx)
+{
+	return ctx->hint;
+}
+
+const char *ks_ctx_causes(const struct ks_ctx *ctx)
+{
+	return ctx->causes;
+}
+
+/* ---- notices ---- */
+
+static void problem_clear(struct ks_problem *problem)
+{
+	free((char *)problem->text);
+	free((char *)problem->hint);
+	free((char *)problem->where);
+}
+
+void ks_notice(struct ks_ctx *ctx, int status, const char *where, const char *hint, const char *format, ...)
+{
+	struct ks_problem *problem;
+	char text[FRAME];
+	va_list values;
+
+	if (!ctx || ks_array_grow(&ctx->notices, &ctx->notice_capacity, ctx->notice_count + 1, sizeof(*ctx->notices)))
+		return;
+	va_start(values, format);
+	put(text, format, values);
+	va_end(values);
+	problem = &ctx->notices[ctx->notice_count];
+	*problem = (struct ks_problem){ status, strdup(text), strdup(hint ? hint : ""), strdup(where ? where : "") };
+	if (problem->text && problem->hint && problem->where)
+		ctx->notice_count++;
+	else
+		problem_clear(problem);
+}
+
+const struct ks_problem *ks_ctx_notice(const struct ks_ctx *ctx, size_t n)
+{
+	return n < ctx->notice_count ? &ctx->notices[n] : NULL;
+}
+
+/* ---- life ---- */
+
+/*
+ * The secure heap belongs to the process, not to a context: the first context starts it and it is never ended, because another
+ * user of libcrypto in the same program may have put something there. A host that refuses locked memory still gets a heap that
+ * is wiped and left out of core dumps; that is said once.
+ */
+static int secure_heap_start(struct ks_ctx *ctx)
+{
+	int locked;
+
+	if (CRYPTO_secure_malloc_initialized())
+		return 0;
+	locked = CRYPTO_secure_malloc_init(SECURE_HEAP, 16);
+	if (locked == 0)
+		return KS_EBUG;
+	if (locked == 2)
+		ks_notice(ctx, KS_ELIMIT, NULL, "raise the limit for locked memory (ulimit -l)",
+			  "secrets cannot be locked in memory here and might reach the swap space");
+	return 0;
+}
+
+static void settings_fill(struct ks_settings *settings)
+{
+	if (!settings->wait_seconds)
+		settings->wait_seconds = 30;
+	if (!settings->call_deadline_ms)
+		settings->call_deadline_ms = 30 * 1000;
+	if (!settings->long_deadline_ms)
+		settings->long_deadline_ms = 600 * 1000;
+	if (!settings->max_iterations)
+		settings->max_iterations = 10 * 1000 * 1000;
+	if (!settings->max_file)
+		settings->max_file = (size_t)64 << 20;
+}
+
+static int settings_copy(struct ks_ctx *ctx, const struct ks_settings *settings)
+{
+	if (settings)
+		ctx->settings = *settings;
+	settings_fill(&ctx->settings);
+	if (ctx->settings.state_dir && !(ctx->settings.state_dir = ctx->state_dir = strdup(ctx->settings.state_dir)))
+		return KS_ENOMEM;
+	if (ctx->settings.module && !(ctx->settings.module = ctx->module = strdup(ctx->settings.module)))
+		return KS_ENOMEM;
+	return 0;
+}
+
+static void ctx_destroy(struct ks_ctx *ctx)
+{
+	while (ctx->kept_count) {
+		struct kept kept = ctx->kept[--ctx->kept_count];
+
+		if (kept.end)
+			kept.end(ctx, kept.state);
+	}
+	OSSL_PROVIDER_unload(ctx->legacy_provider);
+	OSSL_PROVIDER_unload(ctx->legacy_default);
+	OSSL_LIB_CTX_free(ctx->legacy);
+	OSSL_PROVIDER_unload(ctx->crypto_default);
+	OSSL_LIB_CTX_free(ctx->crypto);
+	for (size_t i = 0; i < ctx->notice_count; i++)
+		problem_clear(&ctx->notices[i]);
+	free(ctx->notices);
+	free(ctx->kept);
+	free(ctx->state_dir);
+	free(ctx->module);
+	free(ctx);
+}
+
+int ks_ctx_new(struct ks_ctx **out, const struct ks_settings *settings)
+{
+	struct ks_ctx *ctx = calloc(1, sizeof(*ctx));
+	int rc;
+
+	if (!ctx)
+		return KS_ENOMEM;
+	rc = secure_heap_start(ctx);
+	if (rc == 0)
+		rc = settings_copy(ctx, settings);
+	if (rc < 0) {
+		ctx_destroy(ctx);
+		return rc;
+	}
+	*out = ctx;
+	return 0;
+}
+
+int ks_ctx_free(struct ks_ctx *ctx)
+{
+	if (!ctx)
+		return 0;
+	if (ctx->users)
+		return ks_fail(ctx, KS_EBUSY, "%zu stores or sets made with this context are still open", ctx->users);
+	ctx_destroy(ctx);
+	return 0;
+}
+
+void ks_ctx_use(struct ks_ctx *ctx)
+{
+	ctx->users++;
+}
+
+void ks_ctx_unuse(struct ks_ctx *ctx)
+{
+	ctx->users--;
+}
+
+void *ks_ctx_kept(const struct ks_ctx *ctx, const void *key)
+{
+	for (size_t i = 0; i < ctx->kept_count; i++) {
+		if (ctx->kept[i].key == key)
+			return ctx->kept[i].state;
+	}
+	return NULL;
+}
+
+int ks_ctx_keep(struct ks_ctx *ctx, const void *key, void *state, void (*end)(struct ks_ctx *ctx, void *state))
+{
+	if (ks_array_grow(&ctx->kept, &ctx->kept_capacity, ctx->kept_count + 1, sizeof(*ctx->kept)))
+		return ks_nomem(ctx);
+	ctx->kept[ctx->kept_count++] = (struct kept){ key, state, end };
+	return 0;
+}
+
+/* ---- settings, budgets, hooks ---- */
+
+const struct ks_settings *ks_settings(const struct ks_ctx *ctx)
+{
+	return &ctx->settings;
+}
+
+int ks_spend(struct ks_ctx *ctx, uint64_t rounds, const char *what)
+{
+	if (rounds > ctx->settings.max_iterations || ctx->spent > ctx->settings.max_iterations - rounds)
+		return ks_hint(ctx,
+			       ks_fail(ctx, KS_ELIMIT,
+				       "%s wants %llu key derivation rounds; the limit for one command is %llu, and %llu are spent",
+				       what, (unsigned long long)rounds, (unsigned long long)ctx->settings.max_iterations,
+				       (unsigned long long)ctx->spent),
+			       "if you trust the file, raise the limit with --max-iterations");
+	ctx->spent += rounds;
+	return 0;
+}
+
+int ks_ask(struct ks_ctx *ctx, const struct ks_question *question, struct ks_secret *into)
+{
+	const struct ks_hooks *hooks = &ctx->settings.hooks;
+	int rc;
+
+	if (!hooks->ask)
+		return ks_fail(ctx, KS_ENOSECRET, "%s needs a PIN or password, and there is nobody to ask", question->store);
+	ks_forgive(ctx);
+	rc = hooks->ask(hooks->user, ctx, question, into);
+	if (rc < 0 && ctx->status == 0)
+		ks_fail(ctx, rc, "%s: %s", question->store, ks_status_title(rc));
+	return rc;
+}
+
+int ks_progress(struct ks_ctx *ctx, const char *doing, uint64_t done, uint64_t total)
+{
+	const struct ks_hooks *hooks = &ctx->settings.hooks;
+
+	if (hooks->progress && hooks->progress(hooks->user, doing, done, total))
+		return ks_fail(ctx, KS_ECANCELLED, "%s was stopped on request", doing);
+	return 0;
+}
+
+void ks_trace(struct ks_ctx *ctx, const struct ks_trace *event)
+{
+	const struct ks_hooks *hooks = &ctx->settings.hooks;
+
+	if (hooks->trace)
+		hooks->trace(hooks->user, event);
+}
+
+/* ---- OpenSSL, kept to ourselves ---- */
+
+OSSL_LIB_CTX *ks_crypto(struct ks_ctx *ctx)
+{
+	if (!ctx->crypto) {
+		ctx->crypto = OSSL_LIB_CTX_new();
+		if (ctx->crypto)
+			ctx->crypto_default = OSSL_PROVIDER_load(ctx->crypto, "default");
+	}
+	return ctx->crypto;
+}
+
+OSSL_LIB_CTX *ks_crypto_legacy(struct ks_ctx *ctx)
+{
+	if (ctx->legacy_tried)
+		return ctx->legacy_provider ? ctx->legacy : NULL;
+	ctx->legacy_tried = true;
+	ctx->legacy = OSSL_LIB_CTX_new();
+	if (!ctx->legacy)
+		return NULL;
+	ctx->legacy_default = OSSL_PROVIDER_load(ctx->legacy, "default");
+	ctx->legacy_provider = OSSL_PROVIDER_load(ctx->legacy, "legacy");
+	ERR_clear_error();
+	return ctx->legacy_provider ? ctx->legacy : NULL;
+}
