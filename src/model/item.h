@@ -48,6 +48,7 @@ struct ks_item {
 	const struct ks_item_from *from;
 	unsigned long handle;	/* the engine's own */
 	struct ks_set *set;	/* owner; not counted */
+	struct ks_item *origin;	/* the item this is a copy of, whose set holds the secret; NULL = an original */
 	X509 *x509;		/* parsed on demand */
 	unsigned char sha256[KS_SHA256];
 };
@@ -80,7 +81,7 @@ const struct ks_facts *ks_set_facts_of(const struct ks_set *set);
 
 /* A new item, all zero but kind and set. NULL without memory. */
 struct ks_item *ks_set_add(struct ks_set *set, enum ks_kind kind);
-/* A shallow copy of an item of another set, which is kept alive. */
+/* A shallow copy of an item of another set, which is kept alive; the copy's key is had through its origin. */
 struct ks_item *ks_set_copy(struct ks_set *set, struct ks_item *item);
 /* The set owns the buffer from now on, also on failure. */
 int ks_set_own(struct ks_set *set, struct ks_buffer *buffer);

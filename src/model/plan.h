@@ -25,7 +25,7 @@ struct ks_change {
 	struct ks_item *have;	/* in the set before; NULL for add */
 	struct ks_item *item;	/* what is put; NULL for remove, rename, keep */
 	struct ks_naming naming;
-	const char *why;	/* static or owned by the plan; NULL = none */
+	const char *why;	/* static, or from ks_set_text(plan->kept, ..); NULL = none */
 	bool done;		/* set by engines that cannot do all at once */
 };
 
@@ -37,7 +37,6 @@ struct ks_plan {
 	size_t count, capacity;
 	struct ks_secret *password;	/* the store gets this password; NULL = keeps its own */
 	bool drop_old;			/* an earlier copy (.old) must not survive this change */
-	bool *gone;			/* per item of `have`: removed or replaced; index = position in the set */
 };
 KS_FREES(plan)
 
