@@ -13,25 +13,25 @@
 
 CK_FUNCTION_LIST *real;
 
-#define PLAIN(name, session, params, args)                           \
-	static CK_RV balky_##name params                             \
-	{                                                            \
-		struct call call;                                    \
-		CK_RV rv = call_enter(&call, F_##name, session);     \
-                                                                     \
-		if (rv == FORWARD)                                   \
-			rv = real->name args;                        \
-		return call_leave(&call, rv);                        \
+#define PLAIN(name, session, params, args)                                                                             \
+	static CK_RV balky_##name params                                                                               \
+	{                                                                                                              \
+		struct call call;                                                                                      \
+		CK_RV rv = call_enter(&call, F_##name, session);                                                       \
+                                                                                                                       \
+		if (rv == FORWARD)                                                                                     \
+			rv = real->name args;                                                                          \
+		return call_leave(&call, rv);                                                                          \
 	}
-#define TOLD(name, session, params, args)                            \
-	static CK_RV balky_##name params                             \
-	{                                                            \
-		struct call call;                                    \
-		CK_RV rv = call_enter(&call, F_##name, session);     \
-                                                                     \
-		if (rv == FORWARD)                                   \
-			rv = told_##name(&call, BARE args);          \
-		return call_leave(&call, rv);                        \
+#define TOLD(name, session, params, args)                                                                              \
+	static CK_RV balky_##name params                                                                               \
+	{                                                                                                              \
+		struct call call;                                                                                      \
+		CK_RV rv = call_enter(&call, F_##name, session);                                                       \
+                                                                                                                       \
+		if (rv == FORWARD)                                                                                     \
+			rv = told_##name(&call, BARE args);                                                            \
+		return call_leave(&call, rv);                                                                          \
 	}
 #include "calls.h"
 #undef PLAIN
@@ -52,8 +52,8 @@ static CK_FUNCTION_LIST functions = {
 /* A function that the schedule takes away is NULL in the list. */
 static void take_away(void)
 {
-#define PLAIN(name, session, params, args)     \
-	if (schedule_of(A_NULL, F_##name))     \
+#define PLAIN(name, session, params, args)                                                                             \
+	if (schedule_of(A_NULL, F_##name))                                                                             \
 		functions.name = NULL;
 #define TOLD PLAIN
 #include "calls.h"

@@ -180,7 +180,8 @@ void schedule_read(void)
 	fclose(file);
 }
 
-size_t schedule_match(const struct row *found[MATCHES], enum function function, unsigned long nth, unsigned long overall)
+size_t schedule_match(const struct row *found[MATCHES], enum function function, unsigned long nth,
+		      unsigned long overall)
 {
 	size_t count = 0;
 

@@ -26,26 +26,26 @@ enum function {
 };
 
 enum action {
-	A_ANSWER,	/* CKR: answered instead of the module */
-	A_AFTER,	/* CKR: answered although the module did it */
-	A_SLEEP,	/* milliseconds, then goes on */
-	A_HANG,		/* for ever */
-	A_KILL_BEFORE,	/* kill -9 of the own process */
+	A_ANSWER, /* CKR: answered instead of the module */
+	A_AFTER, /* CKR: answered although the module did it */
+	A_SLEEP, /* milliseconds, then goes on */
+	A_HANG, /* for ever */
+	A_KILL_BEFORE, /* kill -9 of the own process */
 	A_KILL_AFTER,
-	A_CRASH,	/* a memory fault inside the module */
-	A_LENGTH,	/* number: told as the length or count of the result */
-	A_GROW,		/* number: added to the true length, once more per call */
-	A_ENDLESS,	/* a search that always finds one more (the first object again) */
-	A_OVER,		/* number: a search says it gave so many more than there was room for */
-	A_GARBAGE,	/* a signature of the right length that is none */
-	A_DROP,		/* attribute type: not there */
-	A_HALF,		/* `public` or `private`: only that half of a new pair stays, and CKR_GENERAL_ERROR */
-	A_FLAGS,	/* names joined by |: set in the token's flags */
-	A_TRIES,	/* number: wrong PINs until the token locks, with the flags that go with it */
-	A_PIN_PAD,	/* PIN: the token has a protected authentication path; a NULL PIN means this one */
-	A_ALWAYS,	/* PIN: private keys want a context-specific login for each signature */
-	A_NULL,		/* the function is missing from the list */
-	A_VERSION,	/* MAJOR.MINOR of the function list */
+	A_CRASH, /* a memory fault inside the module */
+	A_LENGTH, /* number: told as the length or count of the result */
+	A_GROW, /* number: added to the true length, once more per call */
+	A_ENDLESS, /* a search that always finds one more (the first object again) */
+	A_OVER, /* number: a search says it gave so many more than there was room for */
+	A_GARBAGE, /* a signature of the right length that is none */
+	A_DROP, /* attribute type: not there */
+	A_HALF, /* `public` or `private`: only that half of a new pair stays, and CKR_GENERAL_ERROR */
+	A_FLAGS, /* names joined by |: set in the token's flags */
+	A_TRIES, /* number: wrong PINs until the token locks, with the flags that go with it */
+	A_PIN_PAD, /* PIN: the token has a protected authentication path; a NULL PIN means this one */
+	A_ALWAYS, /* PIN: private keys want a context-specific login for each signature */
+	A_NULL, /* the function is missing from the list */
+	A_VERSION, /* MAJOR.MINOR of the function list */
 };
 
 #define ROWS 64
@@ -62,7 +62,8 @@ struct row {
 /* Reads the schedule; absent = no rows. A row that is not understood ends the process loudly: a test must not pass by it. */
 void schedule_read(void);
 /* Rows for the nth call of `function`, which is the `overall`th of all; at most MATCHES. */
-size_t schedule_match(const struct row *found[MATCHES], enum function function, unsigned long nth, unsigned long overall);
+size_t schedule_match(const struct row *found[MATCHES], enum function function, unsigned long nth,
+		      unsigned long overall);
 /* The first row of that action, whatever its function and turn; NULL = none. */
 const struct row *schedule_any(enum action action);
 /* The first row of that action for that function; NULL = none. */

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making a key pair: a device makes it itself; for a file it is made here and put by a plan, like anything else.
+ */
+#include "generate.h"
+
+#include "der.h"
+#include "text.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <string.h>
+
+/* ---- is the label free? ---- */
+
+static struct ks_item *key_labelled(struct ks_store *store, struct ks_bytes label)
+{
+	for (size_t i = 0; i < ks_set_count(store->items); i++) {
+		struct ks_item *item = ks_set_at(store->items, i);
+
+		if (item->kind == KS_PRIVATE_KEY && label.data && ks_bytes_equal(item->label, label))
+			return item;
+	}
+	return NULL;
+}
+
+/* `have` is a key of that label: nothing is made unless it may be replaced, which only files can do in one step. */
+static int may_replace(struct ks_store *store, struct ks_item *have, bool replace)
+{
+	ks_auto_mem char *named = ks_item_named(have);
+	const char *key = named ? named : "a private key of that label";
+	int rc;
+
+	if (!replace) {
+		rc = ks_fail(store->ctx, KS_EEXISTS, "%s is in %s already", key, ks_where_text(store->where));
+		return ks_hint(store->ctx, rc,
+			       store->engine->generate ? "choose another label, or remove that key first"
+						       : "choose another label, or use --replace");
+	}
+	if (!store->engine->generate)
+		return 0;
+	rc = ks_fail(store->ctx, KS_EUNABLE, "%s is in %s already, and a key in a token is not replaced in one step",
+		     key, ks_where_text(store->where));
+	return ks_hint(store->ctx, rc, "remove it first with keystow remove, or choose another label");
+}
+
+/* ---- in a device ---- */
+
+/* libp11's engine is what many programs still use; it stops seeing every key of the token, so it is said, once. */
+static void warn_edwards(struct ks_store *store)
+{
+	static const char said;
+
+	if (ks_ctx_kept(store->ctx, &said) || ks_ctx_keep(store->ctx, &said, (void *)&said, NULL) < 0)
+		return;
+	ks_notice(store->ctx, KS_ELOSSY, ks_where_text(store->where), "use ec:p256 if such programs need this token",
+		  "with an Ed25519 key on the token, programs that use libp11 up to 0.4.13 (openssl -engine pkcs11) "
+		  "see none of its private keys");
+}
+
+static int generate_inside(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish)
+{
+	struct ks_item *made = NULL;
+	char asked[32], got[32];
+	int rc = ks_store_generate(&made, store, wish);
+
+	if (rc < 0)
+		return rc;
+	if (made->key.type != wish->spec.type || made->key.bits < wish->spec.bits) {
+		ks_keyspec_title(asked, &wish->spec);
+		ks_keyspec_title(got, &made->key);
+		rc = ks_fail(store->ctx, KS_EWEAK, "%s was asked for a key of type %s and made %s",
+			     ks_where_text(store->where), asked, got);
+		return ks_hint(store->ctx, rc, "the key is still there; remove it with keystow remove");
+	}
+	if (made->key.type == KS_KEY_ED25519)
+		warn_edwards(store);
+	*out = made;
+	return 0;
+}
+
+/* ---- in software ---- */
+
+static int clear_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	const unsigned char *at = item->der.data;
+	EVP_PKEY *key = d2i_AutoPrivateKey_ex(NULL, &at, (long)item->der.size, ks_crypto(ctx), NULL);
+
+	if (!key)
+		return ks_fail_openssl(ctx, KS_EDAMAGED, "the new private key cannot be decoded");
+	*out = key;
+	return 0;
+}
+
+static int clear_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	ks_auto(buffer) copy = ks_buffer_new_secret(item->der.size);
+
+	if (!copy || ks_buffer_put(copy, item->der.data, item->der.size) < 0)
+		return ks_nomem(ctx);
+	*out = ks_take(copy);
+	return 0;
+}
+
+static const struct ks_item_from clear_key = { .pkey = clear_pkey, .pkcs8 = clear_pkcs8 };
+
+KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
+
+/* The private key as PKCS#8, in locked memory from the first byte that is ours. */
+static int write_pkcs8(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
+{
+	ks_auto_ssl(PKCS8_PRIV_KEY_INFO) info = EVP_PKEY2PKCS8(key);
+	int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
+	ks_auto(buffer) der = size > 0 ? ks_buffer_new_secret((size_t)size) : NULL;
+	unsigned char *at = der ? ks_buffer_room(der, (size_t)size) : NULL;
+
+	if (!at || i2d_PKCS8_PRIV_KEY_INFO(info, &at) != size)
+		return ks_fail_openssl(ctx, KS_ENOMEM, "the new private key cannot be encoded");
+	der->size = (size_t)size;
+	*out = ks_take(der);
+	return 0;
+}
+
+/* The id that tokens and Java agree on: SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1). */
+static int id_of(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx, struct ks_bytes spki)
+{
+	struct ks_der whole, algorithm, bits;
+	struct ks_bytes rest;
+
+	if (ks_der_only(&whole, spki, KS_DER_SEQUENCE) < 0)
+		return ks_fail(ctx, KS_EBUG, "the new public key is not DER");
+	rest = whole.content;
+	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || bits.content.size < 2)
+		return ks_fail(ctx, KS_EBUG, "the new public key has no bits");
+	if (!EVP_Q_digest(ks_crypto(ctx), "SHA1", NULL, bits.content.data + 1, bits.content.size - 1, out, size))
+		return ks_fail_openssl(ctx, KS_EALGORITHM, "the id of the new key cannot be computed");
+	return 0;
+}
+
+static int describe(struct ks_item *item, struct ks_ctx *ctx, const EVP_PKEY *key, const struct ks_generate *wish)
+{
+	unsigned char *spki = NULL, id[EVP_MAX_MD_SIZE];
+	size_t id_size = 0;
+	int rc, size = i2d_PUBKEY(key, &spki);
+
+	if (size <= 0)
+		return ks_fail_openssl(ctx, KS_ENOMEM, "the new public key cannot be encoded");
+	item->spki = ks_set_bytes(item->set, spki, (size_t)size);
+	OPENSSL_free(spki);
+	rc = id_of(id, &id_size, ctx, item->spki);
+	if (rc < 0)
+		return rc;
+	item->key = ks_keyspec_of_spki(item->spki);
+	item->id = wish->id.data ? ks_set_bytes(item->set, wish->id.data, wish->id.size)
+				 : ks_set_bytes(item->set, id, id_size);
+	item->label = wish->label.data ? ks_set_bytes(item->set, wish->label.data, wish->label.size) : KS_NONE;
+	item->from = &clear_key;
+	return 0;
+}
+
+/* A set that holds nothing but the new private key. */
+static int make_key(struct ks_set **out, struct ks_ctx *ctx, const struct ks_generate *wish)
+{
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	ks_auto(set) set = NULL;
+	ks_auto(buffer) der = NULL;
+	struct ks_item *item;
+	int rc = ks_keyspec_make(&key, ctx, &wish->spec);
+
+	if (rc == 0)
+		rc = ks_set_new(&set, ctx);
+	if (rc == 0)
+		rc = write_pkcs8(&der, ctx, key);
+	if (rc < 0)
+		return rc;
+	item = ks_set_add(set, KS_PRIVATE_KEY);
+	if (!item)
+		return ks_nomem(ctx);
+	item->der = ks_buffer_bytes(der);
+	rc = ks_set_own(set, ks_take(der));
+	if (rc == 0)
+		rc = describe(item, ctx, key, wish);
+	if (rc < 0)
+		return rc;
+	*out = ks_take(set);
+	return 0;
+}
+
+/* The replaced key goes together with what is of no use without it. */
+static int drop_entry(struct ks_plan *plan, struct ks_store *store, struct ks_item *key)
+{
+	static const char why[] = "belongs to the key that is replaced";
+	const struct ks_entry *entry;
+	int rc = ks_plan_drop(plan, key, "replaced by a new key");
+
+	for (size_t i = 0; rc == 0 && (entry = ks_store_entry_at(store, i)); i++) {
+		if (entry->key != key)
+			continue;
+		if (entry->certificate)
+			rc = ks_plan_drop(plan, entry->certificate, why);
+		if (rc == 0 && entry->public_key)
+			rc = ks_plan_drop(plan, entry->public_key, why);
+	}
+	return rc;
+}
+
+/* The key that was put, in the store as it was read back: by what a store of that kind keeps of it. */
+static struct ks_item *find_again(struct ks_store *store, const struct ks_item *put)
+{
+	for (size_t i = ks_set_count(store->items); i-- > 0;) {
+		struct ks_item *item = ks_set_at(store->items, i);
+
+		if (item->kind != KS_PRIVATE_KEY)
+			continue;
+		if ((item->spki.data && ks_bytes_equal(item->spki, put->spki)) ||
+		    (item->id.data && ks_bytes_equal(item->id, put->id)) ||
+		    (!item->spki.data && !item->id.data && ks_bytes_equal(item->label, put->label)))
+			return item;
+	}
+	return NULL;
+}
+
+static int generate_outside(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish,
+			    struct ks_item *replaced)
+{
+	struct ks_commit_wish how = { .keep_old = replaced != NULL };
+	ks_auto(set) made = NULL;
+	ks_auto(plan) plan = NULL;
+	struct ks_item *found;
+	int rc = ks_store_able(store, KS_CAN_KEYS | KS_CAN_WRITE);
+
+	if (rc == 0)
+		rc = make_key(&made, store->ctx, wish);
+	if (rc == 0)
+		rc = ks_plan_new(&plan, store->ctx, store->items);
+	if (rc == 0 && replaced)
+		rc = drop_entry(plan, store, replaced);
+	if (rc == 0)
+		rc = ks_plan_add(plan, ks_set_at(made, 0), NULL, "made in software");
+	if (rc == 0)
+		rc = ks_store_apply(store, plan, &how);
+	if (rc < 0)
+		return rc;
+	found = find_again(store, ks_set_at(made, 0));
+	if (!found)
+		return ks_fail(store->ctx, KS_EBUG, "the new key is not in %s after it was written",
+			       ks_where_text(store->where));
+	*out = found;
+	return 0;
+}
+
+int ks_generate(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish, bool replace)
+{
+	struct ks_item *have = key_labelled(store, wish->label);
+	int rc = have ? may_replace(store, have, replace) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (store->engine->generate)
+		return generate_inside(out, store, wish);
+	return generate_outside(out, store, wish, have);
+}
