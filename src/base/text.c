@@ -8,8 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Length of the UTF-8 sequence at `at` (RFC 3629), its code point in *point; 0 when there is none. */
-static size_t utf8_next(uint32_t *point, const unsigned char *at, size_t left)
+size_t ks_utf8_next(uint32_t *point, const unsigned char *at, size_t left)
 {
 	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t length = at[0] < 0x80 ? 1 : at[0] >> 5 == 6 ? 2 : at[0] >> 4 == 14 ? 3 : at[0] >> 3 == 30 ? 4 : 0;
@@ -34,15 +33,14 @@ bool ks_utf8_valid(struct ks_bytes bytes)
 	size_t length;
 
 	for (size_t at = 0; at < bytes.size; at += length) {
-		length = utf8_next(&point, bytes.data + at, bytes.size - at);
+		length = ks_utf8_next(&point, bytes.data + at, bytes.size - at);
 		if (length == 0)
 			return false;
 	}
 	return true;
 }
 
-/* Control characters (C0, DEL, C1), line and paragraph separators, marks that reorder text or have no width, and tags. */
-static bool hides(uint32_t point)
+bool ks_text_hides(uint32_t point)
 {
 	return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0xad || point == 0x61c ||
 	       (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
@@ -56,8 +54,8 @@ int ks_text_shown(struct ks_buffer *out, struct ks_bytes bytes)
 	size_t length;
 
 	for (size_t at = 0; at < bytes.size; at += length) {
-		length = utf8_next(&point, bytes.data + at, bytes.size - at);
-		if (length && !hides(point)) {
+		length = ks_utf8_next(&point, bytes.data + at, bytes.size - at);
+		if (length && !ks_text_hides(point)) {
 			ks_buffer_put(out, bytes.data + at, length);
 		} else if (length == 0 || point < 0x80) {
 			ks_buffer_format(out, "\\x%02x", bytes.data[at]);

@@ -10,6 +10,10 @@
 #include <time.h>
 
 bool ks_utf8_valid(struct ks_bytes bytes);
+/* Length of the UTF-8 sequence at `at` (RFC 3629), its code point in *point; 0 when there is none. `left` is at least 1. */
+size_t ks_utf8_next(uint32_t *point, const unsigned char *at, size_t left);
+/* Control characters (C0, DEL, C1), line and paragraph separators, marks that reorder text or have no width, and tags. */
+bool ks_text_hides(uint32_t point);
 /* Appends `bytes` for a terminal or a sentence: control characters, bidi marks and bytes that are not UTF-8 as \xNN / \uNNNN. */
 int ks_text_shown(struct ks_buffer *out, struct ks_bytes bytes);
 /* The same as a new string; NULL without memory. */
