@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "keyspec.h"
+
+#include <openssl/obj_mac.h>
+#include <openssl/x509.h>
+
+static struct ks_ctx *ctx;
+
+static int start(void **state)
+{
+	(void)state;
+	return ks_ctx_new(&ctx, NULL);
+}
+
+static int finish(void **state)
+{
+	(void)state;
+	return ks_ctx_free(ctx);
+}
+
+static void every_word_of_the_list_is_understood(void **state)
+{
+	struct ks_keyspec spec, again;
+	char text[32];
+
+	(void)state;
+	for (const char *const *word = ks_keyspec_words(); *word; word++) {
+		assert_int_equal(ks_keyspec_parse(&spec, ctx, *word), 0);
+		ks_keyspec_text(text, &spec);
+		assert_int_equal(ks_keyspec_parse(&again, ctx, text), 0);
+		assert_memory_equal(&spec, &again, sizeof(spec));
+	}
+}
+
+static void case_does_not_matter_and_sizes_need_no_word(void **state)
+{
+	struct ks_keyspec spec;
+	char text[32];
+
+	(void)state;
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "RSA:2560"), 0);
+	assert_int_equal(spec.bits, 2560);
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "P384"), 0);
+	ks_keyspec_text(text, &spec);
+	assert_string_equal(text, "ec:p384");
+	ks_keyspec_title(text, &spec);
+	assert_string_equal(text, "EC P-384");
+}
+
+static void an_unknown_word_gets_the_nearest_one(void **state)
+{
+	struct ks_keyspec spec = { KS_KEY_DH, 1, 1 };
+
+	(void)state;
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "ed25591"), KS_EUSAGE);
+	assert_non_null(strstr(ks_ctx_text(ctx), "did you mean ed25519?"));
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "rsa:1024"), KS_EWEAK);
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "rsa:99999999999999999999"), KS_EUSAGE);
+	assert_int_equal(ks_keyspec_parse(&spec, ctx, "rsa:"), KS_EUSAGE);
+	assert_int_equal(spec.type, KS_KEY_DH);
+}
+
+/* OpenSSL makes the key and encodes its public half; the walk must say the same about it. */
+static void a_public_key_is_measured_as_it_was_made(void **state)
+{
+	static const char *const made[] = { "rsa:2048", "rsa-pss:2048", "ec:p256", "ec:p384", "ec:p521", "ed25519", "ed448" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+		ks_auto_ssl(EVP_PKEY) pair = NULL;
+		struct ks_keyspec spec, seen;
+		unsigned char *der = NULL;
+		int size;
+
+		assert_int_equal(ks_keyspec_parse(&spec, ctx, made[i]), 0);
+		assert_int_equal(ks_keyspec_make(&pair, ctx, &spec), 0);
+		size = i2d_PUBKEY(pair, &der);
+		assert_true(size > 0);
+		seen = ks_keyspec_of_spki(KS_BYTES(der, (size_t)size));
+		assert_memory_equal(&spec, &seen, sizeof(spec));
+		assert_int_equal(ks_keyspec_of_spki(KS_BYTES(der, (size_t)size - 1)).type, KS_KEY_UNKNOWN);
+		OPENSSL_free(der);
+	}
+}
+
+static void a_curve_outside_the_table_is_named_by_openssl(void **state)
+{
+	ks_auto_ssl(EVP_PKEY) pair = EVP_EC_gen("brainpoolP320r1");
+	struct ks_keyspec seen;
+	unsigned char *der = NULL;
+	char text[32];
+	int size;
+
+	(void)state;
+	assert_non_null(pair);
+	size = i2d_PUBKEY(pair, &der);
+	assert_true(size > 0);
+	seen = ks_keyspec_of_spki(KS_BYTES(der, (size_t)size));
+	OPENSSL_free(der);
+	ks_keyspec_text(text, &seen);
+	assert_string_equal(text, "ec:brainpoolP320r1");
+	assert_int_equal(seen.bits, 320);
+}
+
+static void keys_that_are_only_read_are_not_made(void **state)
+{
+	struct ks_keyspec spec = { KS_KEY_DSA, 2048, 0 };
+	EVP_PKEY *pair = NULL;
+
+	(void)state;
+	assert_int_equal(ks_keyspec_make(&pair, ctx, &spec), KS_EUNABLE);
+	assert_null(pair);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(every_word_of_the_list_is_understood, start, finish),
+		cmocka_unit_test_setup_teardown(case_does_not_matter_and_sizes_need_no_word, start, finish),
+		cmocka_unit_test_setup_teardown(an_unknown_word_gets_the_nearest_one, start, finish),
+		cmocka_unit_test_setup_teardown(a_public_key_is_measured_as_it_was_made, start, finish),
+		cmocka_unit_test_setup_teardown(a_curve_outside_the_table_is_named_by_openssl, start, finish),
+		cmocka_unit_test_setup_teardown(keys_that_are_only_read_are_not_made, start, finish),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
