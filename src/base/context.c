@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ struct ks_ctx {
 	struct kept *kept;
 	size_t kept_count, kept_capacity;
 	uint64_t spent;
-	size_t users;
+	atomic_size_t users; /* keys of tokens may be freed on other threads */
 	OSSL_LIB_CTX *crypto, *legacy;
 	OSSL_PROVIDER *crypto_default, *legacy_default, *legacy_provider;
 	bool legacy_tried;
@@ -105,21 +106,57 @@ int ks_cause(struct ks_ctx *ctx, int rc, const char *format, ...)
 	return rc;
 }
 
+/* OpenSSL's number for errors that are ours; its reasons are minus our statuses. */
+static int own_library;
+static CRYPTO_ONCE own_library_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void own_library_start(void)
+{
+	own_library = ERR_get_next_error_library();
+}
+
+void ks_raise(int status, const char *sentence)
+{
+	if (!CRYPTO_THREAD_run_once(&own_library_once, own_library_start))
+		return;
+	ERR_new();
+	ERR_set_error(own_library, -status, "%s", sentence);
+}
+
+/* Takes one error off OpenSSL's queue into `causes`; what ks_raise put there becomes *status and `sentence`. */
+static bool openssl_next(int *status, char sentence[FRAME], char causes[FRAME])
+{
+	char reason[256];
+	const char *words = NULL;
+	int flags = 0;
+	unsigned long error = ERR_get_error_all(NULL, NULL, NULL, &words, &flags);
+	size_t used = strlen(causes);
+
+	if (error == 0)
+		return false;
+	if (own_library && ERR_GET_LIB(error) == own_library && (flags & ERR_TXT_STRING)) {
+		*status = -ERR_GET_REASON(error);
+		used = strlen(sentence);
+		snprintf(sentence + used, FRAME - used, ": %s", words);
+		return true;
+	}
+	ERR_error_string_n(error, reason, sizeof(reason));
+	snprintf(causes + used, FRAME - used, "%s%s", used ? "\n" : "", reason);
+	return true;
+}
+
 int ks_fail_openssl(struct ks_ctx *ctx, int status, const char *format, ...)
 {
-	char sentence[FRAME], reason[256];
-	unsigned long error;
+	char sentence[FRAME], causes[FRAME] = "";
 	va_list values;
 
 	va_start(values, format);
 	put(sentence, format, values);
 	va_end(values);
-	ks_fail(ctx, status, "%s", sentence);
-	while ((error = ERR_get_error()) != 0) {
-		ERR_error_string_n(error, reason, sizeof(reason));
-		ks_cause(ctx, status, "%s", reason);
+	while (openssl_next(&status, sentence, causes)) {
 	}
-	return status;
+	ks_fail(ctx, status, "%s", sentence);
+	return causes[0] ? ks_cause(ctx, status, "%s", causes) : status;
 }
 
 static int errno_status(int error)
@@ -309,7 +346,8 @@ int ks_ctx_free(struct ks_ctx *ctx)
 	if (!ctx)
 		return 0;
 	if (ctx->users)
-		return ks_fail(ctx, KS_EBUSY, "%zu stores or sets made with this context are still open", ctx->users);
+		return ks_fail(ctx, KS_EBUSY, "%zu stores, sets or keys made with this context are still in use",
+			       (size_t)ctx->users);
 	ctx_destroy(ctx);
 	return 0;
 }

@@ -24,10 +24,15 @@ int ks_while(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__(
 int ks_hint(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A technical cause (CKR name, errno text, OpenSSL reason), one line each. Returns rc. */
 int ks_cause(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* ks_fail that drains OpenSSL's error queue into the causes. */
+/* ks_fail that drains OpenSSL's error queue into the causes. A failure raised there by ks_raise keeps its status and sentence. */
 int ks_fail_openssl(struct ks_ctx *ctx, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* ks_fail with errno's text as cause: ENOSPC and EDQUOT become KS_EFULL, ENOENT KS_ENOTFOUND, ENOMEM KS_ENOMEM, else KS_EIO. */
 int ks_fail_errno(struct ks_ctx *ctx, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * For code that OpenSSL calls back, on whatever thread, where no context may be touched: puts a failure into OpenSSL's queue, from
+ * which ks_fail_openssl takes it up again.
+ */
+void ks_raise(int status, const char *sentence);
 int ks_nomem(struct ks_ctx *ctx);
 /* Forgets the failure, for callers that go on after one. */
 void ks_forgive(struct ks_ctx *ctx);
