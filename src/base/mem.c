@@ -104,10 +104,14 @@ void ks_buffer_free(struct ks_buffer *buffer)
 	free(buffer);
 }
 
-/* One byte more than asked is kept for the NUL of ks_buffer_string. */
+/*
+ * One byte more than asked is kept for the NUL of ks_buffer_string. Many small puts double the room; one large reservation gets
+ * what it asks for, so that whole stores are not held twice.
+ */
 static int buffer_reserve(struct ks_buffer *buffer, size_t size)
 {
-	size_t want;
+	unsigned char *grown;
+	size_t want, next;
 
 	if (buffer->status)
 		return buffer->status;
@@ -116,7 +120,14 @@ static int buffer_reserve(struct ks_buffer *buffer, size_t size)
 	want = buffer->size + size + 1;
 	if (want <= buffer->capacity)
 		return 0;
-	return buffer->status = ks_array_grow(&buffer->data, &buffer->capacity, want, 1);
+	next = want > 2 * buffer->capacity ? want : 2 * buffer->capacity;
+	next = next > 64 ? next : 64;
+	grown = realloc(buffer->data, next);
+	if (!grown)
+		return buffer->status = KS_ENOMEM;
+	buffer->data = grown;
+	buffer->capacity = next;
+	return 0;
 }
 
 int ks_buffer_put(struct ks_buffer *buffer, const void *bytes, size_t size)
