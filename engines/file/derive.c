@@ -4,6 +4,7 @@
  */
 #include "derive.h"
 
+#include "bmp.h"
 #include "der.h"
 #include "text.h"
 
@@ -42,24 +43,15 @@ static bool is_ascii(struct ks_bytes bytes)
 	return true;
 }
 
-/* Takes one character off valid UTF-8. */
-static uint32_t character_next(struct ks_bytes *text)
-{
-	const unsigned char *at = text->data;
-	size_t more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
-	uint32_t value = more == 0 ? at[0] : at[0] & (0x3fU >> more);
-
-	for (size_t i = 1; i <= more; i++)
-		value = value << 6 | (at[i] & 0x3f);
-	*text = KS_BYTES(at + more + 1, text->size - more - 1);
-	return value;
-}
-
 static bool fits_latin1(struct ks_bytes text)
 {
-	while (text.size)
-		if (character_next(&text) > 0xff)
+	uint32_t point;
+
+	for (size_t i = 0, size; i < text.size; i += size) {
+		size = ks_utf8_next(&point, text.data + i, text.size - i);
+		if (size == 0 || point > 0xff)
 			return false;
+	}
 	return true;
 }
 
@@ -83,37 +75,24 @@ bool ks_password_has(const struct ks_secret *secret, enum ks_password_form form,
 	}
 }
 
-static void put_unit(struct ks_buffer *out, uint32_t unit)
-{
-	unsigned char pair[2] = { (unsigned char)(unit >> 8), (unsigned char)unit };
-
-	ks_buffer_put(out, pair, 2);
-}
-
-/* UTF-16 big endian and two zero bytes; `each` makes every byte a character, as text that is not UTF-8 asks for. */
-static void put_bmp(struct ks_buffer *out, struct ks_bytes text, bool each)
-{
-	while (text.size) {
-		uint32_t value = each ? text.data[0] : character_next(&text);
-
-		if (each)
-			text = KS_BYTES(text.data + 1, text.size - 1);
-		if (value > 0xffff) {
-			put_unit(out, 0xd7c0 + (value >> 10));
-			value = 0xdc00 | (value & 0x3ff);
-		}
-		put_unit(out, value);
-	}
-	put_unit(out, 0);
-}
-
+/* Text that fits_latin1. */
 static void put_latin1(struct ks_buffer *out, struct ks_bytes text)
 {
-	while (text.size) {
-		unsigned char byte = (unsigned char)character_next(&text);
+	uint32_t point = 0;
 
+	for (size_t i = 0; i < text.size;) {
+		unsigned char byte;
+
+		i += ks_utf8_next(&point, text.data + i, text.size - i);
+		byte = (unsigned char)point;
 		ks_buffer_put(out, &byte, 1);
 	}
+}
+
+static void put_bmp(struct ks_buffer *out, struct ks_bytes text, bool latin1)
+{
+	ks_bmp_put(out, text, latin1);
+	ks_buffer_put(out, "\0", 2);
 }
 
 static struct ks_buffer *password_bytes(const struct ks_secret *secret, enum ks_password_form form, enum ks_kdf kdf)
@@ -126,7 +105,7 @@ static struct ks_buffer *password_bytes(const struct ks_secret *secret, enum ks_
 	if (form == KS_PASSWORD_NULL)
 		return ks_take(out);
 	if (kdf == KS_PKCS12_KDF)
-		put_bmp(out, text, form == KS_PASSWORD_LATIN1 || !ks_utf8_valid(text));
+		put_bmp(out, text, form == KS_PASSWORD_LATIN1);
 	else if (form == KS_PASSWORD_BMP)
 		put_bmp(out, text, false);
 	else if (form == KS_PASSWORD_LATIN1)
@@ -354,7 +333,7 @@ struct ks_bytes ks_hmac_oid(const char *digest)
 	return KS_NONE;
 }
 
-const char *ks_oid_name(char *text, struct ks_bytes oid)
+static const char *oid_text(char *text, struct ks_bytes oid, bool named)
 {
 	unsigned char der[2 + 64];
 	const unsigned char *at = der;
@@ -368,7 +347,7 @@ const char *ks_oid_name(char *text, struct ks_bytes oid)
 	memcpy(der + 2, oid.data, oid.size);
 	object = d2i_ASN1_OBJECT(NULL, &at, (long)(2 + oid.size));
 	if (object) {
-		nid = OBJ_obj2nid(object);
+		nid = named ? OBJ_obj2nid(object) : NID_undef;
 		if (nid != NID_undef)
 			snprintf(text, 80, "%s", OBJ_nid2ln(nid));
 		else
@@ -377,4 +356,14 @@ const char *ks_oid_name(char *text, struct ks_bytes oid)
 	ASN1_OBJECT_free(object);
 	ERR_clear_error();
 	return text;
+}
+
+const char *ks_oid_name(char *text, struct ks_bytes oid)
+{
+	return oid_text(text, oid, true);
+}
+
+const char *ks_oid_dotted(char *text, struct ks_bytes oid)
+{
+	return oid_text(text, oid, false);
 }

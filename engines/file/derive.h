@@ -53,5 +53,7 @@ struct ks_bytes ks_digest_oid(const char *digest);
 struct ks_bytes ks_hmac_oid(const char *digest);
 /* What people call an OID: its name, or dotted numbers; `text` has room for 80 bytes. Returns `text`. */
 const char *ks_oid_name(char *text, struct ks_bytes oid);
+/* Dotted numbers always. */
+const char *ks_oid_dotted(char *text, struct ks_bytes oid);
 
 #endif

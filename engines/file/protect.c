@@ -685,17 +685,50 @@ int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes
 	return ks_der_close(out, whole) < 0 ? ks_nomem(ctx) : 0;
 }
 
+/* PrivateKeyInfo ::= SEQUENCE { version, AlgorithmIdentifier, OCTET STRING ... }: which algorithm; absent for
+ * the forms from before PKCS#8. */
+static struct ks_bytes key_algorithm(struct ks_bytes clear)
+{
+	struct ks_der whole, version;
+	struct ks_bytes rest, oid, parameters;
+
+	if (ks_der_only(&whole, clear, KS_DER_SEQUENCE) < 0)
+		return KS_NONE;
+	rest = whole.content;
+	if (ks_der_expect(&version, &rest, KS_DER_INTEGER) < 0 || algorithm_next(&oid, &parameters, &rest) < 0)
+		return KS_NONE;
+	return oid;
+}
+
+/* Does OpenSSL know this kind of key at all? */
+static bool key_known(struct ks_ctx *ctx, struct ks_bytes oid)
+{
+	char name[80];
+	EVP_KEYMGMT *kind = EVP_KEYMGMT_fetch(ks_crypto(ctx), ks_oid_dotted(name, oid), NULL);
+	bool known = kind != NULL;
+
+	EVP_KEYMGMT_free(kind);
+	return known;
+}
+
 int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes clear)
 {
 	const unsigned char *at = clear.data;
+	struct ks_bytes algorithm = key_algorithm(clear);
+	char name[80];
 	EVP_PKEY *key;
 
 	if (clear.size > LONG_MAX)
 		return ks_fail(ctx, KS_EDAMAGED, "the private key is damaged");
+	if (algorithm.data && !key_known(ctx, algorithm))
+		return ks_fail_openssl(ctx, KS_EALGORITHM,
+				       "the private key is of a kind that OpenSSL does not know: %s",
+				       ks_oid_name(name, algorithm));
 	key = d2i_AutoPrivateKey_ex(NULL, &at, (long)clear.size, ks_crypto(ctx), NULL);
-	if (!key)
-		return ks_fail_openssl(ctx, KS_EDAMAGED,
-				       "the private key is damaged, or of a kind that OpenSSL does not know");
+	if (!key || at != clear.data + clear.size) {
+		EVP_PKEY_free(key);
+		return ks_fail_openssl(ctx, KS_EDAMAGED, "the private key is damaged");
+	}
 	*out = key;
 	return 0;
 }

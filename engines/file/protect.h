@@ -23,7 +23,7 @@ struct ks_protection {
 	const char *kdf_name; /* "PBKDF2-HMAC-SHA256"; static */
 	uint64_t iterations;
 	bool weak; /* nobody should rely on it any more */
-	unsigned char fresh[32]; /* salt and IV that ks_protection_fresh drew; never copy such a struct */
+	unsigned char fresh[32]; /* salt and IV that ks_protection_fresh drew: a fresh one is not copied */
 };
 
 /* Reads an AlgorithmIdentifier (whole element). KS_EDAMAGED, KS_EALGORITHM by name. `what` opens the sentence: "the key". */
@@ -62,7 +62,7 @@ int ks_sealed_key_open(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_byt
 /* Appends `clear` (PKCS#8) sealed like `like` (NULL: the default). */
 int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret,
 		      const struct ks_protection *like);
-/* An EVP_PKEY of `ctx`'s own library context from clear PKCS#8. KS_EALGORITHM, KS_EDAMAGED. */
+/* An EVP_PKEY of `ctx`'s own library context from clear PKCS#8 (or PKCS#1, SEC 1). KS_EALGORITHM, KS_EDAMAGED. */
 int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes clear);
 
 #endif

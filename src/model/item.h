@@ -67,6 +67,7 @@ struct ks_facts {
 	bool weak;		/* protection that nobody should rely on any more */
 	bool has_blocks;	/* PEM and bundles: every block is one of the four */
 	size_t blocks_ok, blocks_duplicate, blocks_foreign, blocks_damaged;
+	const void *layout;	/* the codec's own: how the store was laid out, so that it can be written alike; borrowed from the set */
 };
 
 /* ---- sets ---- */
