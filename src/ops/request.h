@@ -12,7 +12,7 @@
 int ks_request_make(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
 		    const struct ks_altnames *names);
 
-/* A request as read: strict DER, proof of possession verified by us. Slices are borrowed from the DER. */
+/* A request as read: strict DER, proof of possession verified by us. Slices are borrowed from `der`, which it owns. */
 struct ks_request {
 	struct ks_bytes der;
 	struct ks_bytes subject;	/* DER of the Name */
@@ -27,5 +27,8 @@ struct ks_request {
 int ks_request_read(struct ks_request **out, struct ks_ctx *ctx, struct ks_bytes file);
 void ks_request_free(struct ks_request *request);
 KS_FREES(request)
+/* What ks_request_make does, and gives the request as it was read back. */
+int ks_request_write(struct ks_request **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
+		     const struct ks_altnames *names);
 
 #endif
