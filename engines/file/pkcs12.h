@@ -10,12 +10,11 @@
 #define KS_PKCS12_H
 
 #include "ber.h"
+#include "codecs.h"
 #include "file.h"
 #include "protect.h"
 
 #define KS_PKCS12_BAGS 100000
-
-extern const struct ks_codec ks_codec_pkcs12;
 
 /* ---- layout ---------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys in files become PKCS#8 in secret memory, or an EVP_PKEY, only when somebody asks for them.
+ */
+#include "key.h"
+
+#include "protect.h"
+#include "secret.h"
+#include "text.h"
+
+#include <openssl/decoder.h>
+#include <openssl/err.h>
+
+/* Private keys of 16,384 bits need less; what is larger is not a key. */
+#define LARGEST_KEY 32768
+
+static int decode_key(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
+{
+	OSSL_DECODER_CTX *decoder;
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	const unsigned char *at = der.data;
+	size_t left = der.size;
+	int decoded;
+
+	decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "DER", NULL, NULL, EVP_PKEY_KEYPAIR, ks_crypto(ctx), NULL);
+	if (!decoder)
+		return ks_nomem(ctx);
+	decoded = OSSL_DECODER_from_data(decoder, &at, &left);
+	OSSL_DECODER_CTX_free(decoder);
+	if (!decoded || !key)
+		return ks_fail_openssl(ctx, KS_EDAMAGED, "a private key cannot be decoded");
+	if (left)
+		return ks_fail(ctx, KS_EDAMAGED, "a private key has %zu bytes behind its end", left);
+	*out = ks_take(key);
+	return 0;
+}
+
+/* Do the halves of the key belong together? Keys without a check of their own (none in use) pass. */
+static int check_halves(struct ks_ctx *ctx, EVP_PKEY *key)
+{
+	EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(ks_crypto(ctx), key, NULL);
+	int held = check ? EVP_PKEY_pairwise_check(check) : 0;
+
+	EVP_PKEY_CTX_free(check);
+	if (held == 1 || held == -2) {
+		ERR_clear_error();
+		return 0;
+	}
+	return ks_hint(ctx, ks_fail_openssl(ctx, KS_EDAMAGED, "the halves of a private key do not belong together"),
+		       "the key was altered; take it from another copy");
+}
+
+static int open_clear(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
+{
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	int rc = decode_key(&key, ctx, der);
+
+	if (rc == 0)
+		rc = check_halves(ctx, key);
+	if (rc < 0)
+		return rc;
+	*out = ks_take(key);
+	return 0;
+}
+
+int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der)
+{
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	ks_auto(buffer) clear = NULL;
+	PKCS8_PRIV_KEY_INFO *info;
+	unsigned char *room;
+	int size, rc = open_clear(&key, ctx, der);
+
+	if (rc < 0)
+		return rc;
+	info = EVP_PKEY2PKCS8(key);
+	size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
+	clear = size > 0 && size <= LARGEST_KEY ? ks_buffer_new_secret((size_t)size) : NULL;
+	room = clear ? ks_buffer_room(clear, (size_t)size) : NULL;
+	if (room)
+		clear->size = (size_t)i2d_PKCS8_PRIV_KEY_INFO(info, &room);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	if (!room)
+		return ks_fail_openssl(ctx, KS_EALGORITHM, "a private key cannot be written as PKCS#8");
+	*out = ks_take(clear);
+	return 0;
+}
+
+int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	ks_auto_mem char *named = ks_item_named(item);
+	ks_auto_mem char *label = item->label.data ? ks_text_show(item->label) : NULL;
+	struct ks_question question = { .ask = KS_ASK_KEY_PASSWORD, .store = named, .label = label, .tries_left = -1 };
+	ks_auto(secret) secret = NULL;
+	int rc;
+
+	if (ks_set_secret(item->set)) {
+		*out = ks_secret_ref(ks_set_secret(item->set));
+		return 0;
+	}
+	if (!named)
+		return ks_nomem(ctx);
+	rc = ks_secret_new(&secret, ctx);
+	if (rc == 0)
+		rc = ks_ask(ctx, &question, secret);
+	if (rc < 0)
+		return rc;
+	ks_set_keep_secret(item->set, secret);
+	*out = ks_take(secret);
+	return 0;
+}
+
+/* ---- how items answer ---- */
+
+static int clear_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	return open_clear(out, ctx, item->der);
+}
+
+static int clear_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	return ks_key_clear(out, ctx, item->der);
+}
+
+static int sealed_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	ks_auto(secret) secret = NULL;
+	ks_auto(buffer) opened = NULL;
+	int rc = ks_key_secret(&secret, item, ctx);
+
+	if (rc == 0)
+		rc = ks_sealed_key_open(&opened, ctx, item->der, secret, NULL);
+	if (rc < 0) {
+		ks_auto_mem char *named = ks_item_named(item);
+
+		return ks_while(ctx, rc, "%s", named ? named : "a private key");
+	}
+	return ks_key_clear(out, ctx, ks_buffer_bytes(opened));
+}
+
+static int sealed_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	ks_auto(buffer) clear = NULL;
+	int rc = sealed_pkcs8(&clear, item, ctx);
+
+	return rc < 0 ? rc : decode_key(out, ctx, ks_buffer_bytes(clear));
+}
+
+static const struct ks_item_from from_clear = { clear_pkey, clear_pkcs8 };
+static const struct ks_item_from from_sealed = { sealed_pkey, sealed_pkcs8 };
+
+/* The public half of a clear key tells what kind it is; a key that cannot be decoded stays listed, with a problem. */
+static void look_inside(struct ks_item *item)
+{
+	struct ks_ctx *ctx = ks_set_ctx(item->set);
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	unsigned char *spki = NULL;
+	int size;
+
+	if (decode_key(&key, ctx, item->der) < 0) {
+		item->flags |= KS_UNDECODED;
+		ks_set_problem(item->set, ks_ctx_status(ctx), NULL, "%s", ks_ctx_text(ctx));
+		ks_forgive(ctx);
+		return;
+	}
+	size = i2d_PUBKEY(key, &spki);
+	if (size > 0) {
+		item->spki = ks_set_bytes(item->set, spki, (size_t)size);
+		item->key = ks_keyspec_of_spki(item->spki);
+	}
+	OPENSSL_free(spki);
+}
+
+void ks_key_item(struct ks_item *item, enum ks_shape shape)
+{
+	if (shape == KS_SHAPE_SEALED_PKCS8) {
+		item->flags |= KS_SEALED;
+		item->from = &from_sealed;
+		return;
+	}
+	item->from = &from_clear;
+	look_inside(item);
+}

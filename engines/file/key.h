@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private keys as they lie in files: in the clear in one of four forms, or sealed under a password.
+ */
+#ifndef KS_FILE_KEY_H
+#define KS_FILE_KEY_H
+
+#include "shape.h"
+
+/* Makes `item`, whose der is set, answer for a key of that shape: flags, from, and the kind of key where it shows. */
+void ks_key_item(struct ks_item *item, enum ks_shape shape);
+/*
+ * Clear PKCS#8 of a key in any clear form, in a secret buffer. The two halves of the key are held against each other: one that
+ * was altered is KS_EDAMAGED. KS_EALGORITHM for a kind of key that this libcrypto lacks.
+ */
+int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der);
+/* The password for a sealed key: the one that opened its set, else asked for. */
+int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *ctx);
+
+#endif
