@@ -35,6 +35,8 @@ static inline void ks_disk_freep(struct ks_disk **disk)
 {
 	ks_disk_close(*disk);
 }
+/* Reads the file again as it is now. */
+int ks_disk_load(struct ks_disk *disk);
 bool ks_disk_exists(const struct ks_disk *disk);
 /* What was read last; borrowed until the next ks_disk_load / take / close. Absent file: data NULL. */
 struct ks_bytes ks_disk_content(const struct ks_disk *disk);
@@ -52,11 +54,20 @@ struct ks_disk_wish {
 };
 /* Under the lock. `content` is written in pieces without being copied. KS_ECHANGED, KS_EOWNER, KS_EFULL, KS_EIO. */
 int ks_disk_stage(struct ks_disk *disk, const struct ks_bytes *pieces, size_t count, const struct ks_disk_wish *wish);
-/* The staged bytes read back from the disk, for an independent look; borrowed until publish. */
+/* The staged bytes read back from the disk, for an independent look; yours. */
 int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk);
+/*
+ * The new file is in place, and durable, when it returns 0. KS_ECHANGED: somebody else wrote, nothing was done. KS_EIO or KS_EFULL:
+ * the sentence says whether the old file is untouched, or the new one is in place and only what came after it went wrong.
+ */
 int ks_disk_publish(struct ks_disk *disk);
-/* Exchanges NAME and NAME.old. KS_ENOTFOUND when there is no NAME.old. Under the lock. */
+/* Exchanges NAME and NAME.old and reads again. KS_ENOTFOUND when there is no NAME.old. Under the lock. */
 int ks_disk_exchange(struct ks_disk *disk);
+
+/* NAME with `suffix` (".old", ".keystow") as a whole; regular files only. KS_ENOTFOUND. */
+int ks_disk_read_beside(struct ks_buffer **out, struct ks_disk *disk, const char *suffix);
+/* Replaces NAME with `suffix` (0600), under NAME's lock; the next publish makes the name durable. */
+int ks_disk_write_beside(struct ks_disk *disk, const char *suffix, struct ks_bytes content);
 
 /* One-shot helpers over the same path. */
 int ks_disk_read(struct ks_buffer **out, struct ks_ctx *ctx, const char *path);
