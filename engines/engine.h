@@ -34,7 +34,8 @@ struct ks_codec {
 	/* 0 = surely not, 100 = surely; from the first bytes (at least 4 KiB of them, or all). */
 	int (*probe)(struct ks_bytes head);
 	/*
-	 * Adds what is in `file` to `into`, which owns the file's bytes already, so items may borrow from them; facts are set.
+	 * Adds what is in `file` to `into`, which owns the file's bytes already, so items may borrow from them and encrypted
+	 * parts may be decrypted in place once the secret is known to be right; facts are set.
 	 * `secret` NULL: whatever can be seen without; KS_ENOSECRET when nothing at all can. With a secret: KS_EPASSWORD,
 	 * KS_EALTERED, KS_EALGORITHM as DESIGN 5 tells them apart. Keeps the secret in the set when items need it for unsealing.
 	 */

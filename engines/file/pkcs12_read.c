@@ -220,35 +220,41 @@ static int safe_contents_read(struct ks_ctx *ctx, struct ks_set *into, struct ks
 	return ks_pkcs12_bags_read(ctx, into, layout, sequence.content, place);
 }
 
-static int part_open(struct ks_buffer **out, struct ks_ctx *ctx, const struct part *part, struct ks_secret *secret,
-		     enum ks_password_form *form)
+static int part_open(unsigned char *to, size_t *size, struct ks_ctx *ctx, const struct part *part,
+		     struct ks_secret *secret, enum ks_password_form *form)
 {
-	ks_auto(buffer) clear = ks_buffer_new(part->content.size);
-	int rc;
+	return ks_protection_open(to, size, ctx, &part->protection, part->content, secret, form,
+				  "an encrypted part of the store");
+}
 
-	if (!clear)
-		return ks_nomem(ctx);
-	rc = ks_protection_open(clear, ctx, &part->protection, part->content, secret, form,
-				"an encrypted part of the store");
-	if (rc == 0)
-		*out = ks_take(clear);
-	return rc;
+/* Where a part is decrypted to: over its own ciphertext when the set owns that, so that a large store is not held twice. */
+static unsigned char *part_room(struct ks_set *into, const struct part *part)
+{
+	unsigned char *place = ks_set_writable(into, part->content);
+	struct ks_buffer *room;
+
+	if (place)
+		return place;
+	room = ks_buffer_new(part->content.size);
+	if (!room)
+		return NULL;
+	place = ks_buffer_room(room, part->content.size);
+	return ks_set_own(into, room) < 0 ? NULL : place;
 }
 
 static int sealed_part_read(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_layout *layout,
 			    const struct part *part, struct ks_secret *secret)
 {
-	struct ks_buffer *clear = NULL;
-	struct ks_bytes content;
-	int rc = part_open(&clear, ctx, part, secret, &layout->form);
+	unsigned char *place = part_room(into, part);
+	size_t size = 0;
+	int rc;
 
+	if (!place)
+		return ks_nomem(ctx);
+	rc = part_open(place, &size, ctx, part, secret, &layout->form);
 	if (rc < 0)
 		return rc;
-	content = ks_buffer_bytes(clear);
-	rc = ks_set_own(into, clear);
-	if (rc < 0)
-		return rc;
-	return safe_contents_read(ctx, into, layout, content, KS_PKCS12_SEALED_PART);
+	return safe_contents_read(ctx, into, layout, KS_BYTES(place, size), KS_PKCS12_SEALED_PART);
 }
 
 static int shell_parts(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_layout *layout,
@@ -288,10 +294,13 @@ static int without_secret(struct ks_ctx *ctx, struct ks_set *into, const struct 
 static bool opens_part(struct ks_ctx *ctx, const struct shell *shell, struct ks_secret *secret)
 {
 	for (size_t i = 0; i < shell->count; i++) {
+		const struct part *part = &shell->parts[i];
 		enum ks_password_form form = KS_PASSWORD_UTF8;
-		ks_auto(buffer) clear = NULL;
+		ks_auto_mem unsigned char *room = part->sealed ? malloc(part->content.size + 1) : NULL;
+		size_t size;
+		int rc = room ? part_open(room, &size, ctx, part, secret, &form) : KS_EPASSWORD;
 
-		if (shell->parts[i].sealed && part_open(&clear, ctx, &shell->parts[i], secret, &form) == 0)
+		if (rc == 0 || rc == KS_EDAMAGED)
 			return true;
 	}
 	return false;

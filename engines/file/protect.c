@@ -444,37 +444,59 @@ static size_t unpadded(const unsigned char *clear, size_t size, size_t block)
 	return size - pad;
 }
 
-/* One SEQUENCE from end to end; indefinite length is left to the reader of the layer. */
-static bool is_sequence(struct ks_bytes clear)
+/* What is sealed is one SEQUENCE (definite, or indefinite as BER allows). Does `head` begin one that fills `size` bytes? */
+static bool begins_sequence(const unsigned char *head, size_t head_size, size_t smallest, size_t largest)
 {
-	struct ks_bytes rest = clear;
-	struct ks_der sequence;
+	size_t octets, length = 0;
 
-	if (clear.size >= 4 && clear.data[0] == KS_DER_SEQUENCE && clear.data[1] == 0x80)
-		return clear.data[clear.size - 1] == 0 && clear.data[clear.size - 2] == 0;
-	return ks_der_expect(&sequence, &rest, KS_DER_SEQUENCE) == 0 && rest.size == 0;
+	if (head_size < 2 || head[0] != KS_DER_SEQUENCE)
+		return false;
+	if (head[1] == 0x80)
+		return true;
+	octets = head[1] < 0x80 ? 0 : head[1] & 0x7f;
+	if (octets > 4 || head_size < 2 + octets)
+		return false;
+	if (octets == 0)
+		length = head[1];
+	for (size_t i = 0; i < octets; i++)
+		length = length << 8 | head[2 + i];
+	length += 2 + octets;
+	return length >= smallest && length <= largest;
 }
 
-static int open_with(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_protection *how, struct ks_bytes sealed,
-		     const struct ks_secret *secret, enum ks_password_form form, const char *what)
+/* Its first bytes tell whether the key is right, before anything is written over. */
+static int trial(struct ks_ctx *ctx, const struct ks_protection *how, struct ks_bytes sealed, const struct keys *keys,
+		 const char *what)
 {
-	unsigned char *room = ks_buffer_room(out, sealed.size);
-	struct keys keys = { 0 };
-	size_t size;
-	int rc;
+	size_t block = how->cipher->block, size = sealed.size < 32 ? sealed.size : 32;
+	unsigned char head[32];
+	int rc = crypt_blocks(head, sealed.data, size, ctx, how, keys, 0, what);
 
-	if (!room)
-		return ks_nomem(ctx);
-	rc = derive_keys(&keys, ctx, how, secret, form, what);
+	if (rc == 0 && !begins_sequence(head, size, block > 1 ? sealed.size - block : sealed.size, sealed.size))
+		rc = KS_EPASSWORD;
+	OPENSSL_cleanse(head, sizeof(head));
+	return rc;
+}
+
+static int open_with(unsigned char *to, size_t *size, struct ks_ctx *ctx, const struct ks_protection *how,
+		     struct ks_bytes sealed, const struct ks_secret *secret, enum ks_password_form form,
+		     const char *what)
+{
+	struct keys keys = { 0 };
+	size_t left;
+	int rc = derive_keys(&keys, ctx, how, secret, form, what);
+
 	if (rc == 0)
-		rc = crypt_blocks(room, sealed.data, sealed.size, ctx, how, &keys, 0, what);
+		rc = trial(ctx, how, sealed, &keys, what);
+	if (rc == 0)
+		rc = crypt_blocks(to, sealed.data, sealed.size, ctx, how, &keys, 0, what);
 	OPENSSL_cleanse(&keys, sizeof(keys));
 	if (rc < 0)
 		return rc;
-	size = unpadded(room, sealed.size, how->cipher->block);
-	if (size == 0 || !is_sequence(KS_BYTES(room, size)))
-		return KS_EPASSWORD;
-	out->size += size;
+	left = unpadded(to, sealed.size, how->cipher->block);
+	if (left == 0 || !begins_sequence(to, left, left, left))
+		return ks_fail(ctx, KS_EDAMAGED, "%s opens, but its end is damaged", what);
+	*size = left;
 	return 0;
 }
 
@@ -484,7 +506,7 @@ static int wrong(struct ks_ctx *ctx, const char *what)
 }
 
 /* The first form is the likely one; a budget that ends on the unlikely ones does not hide that the password is wrong. */
-int ks_protection_open(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_protection *how,
+int ks_protection_open(unsigned char *to, size_t *size, struct ks_ctx *ctx, const struct ks_protection *how,
 		       struct ks_bytes sealed, const struct ks_secret *secret, enum ks_password_form *form,
 		       const char *what)
 {
@@ -494,11 +516,11 @@ int ks_protection_open(struct ks_buffer *out, struct ks_ctx *ctx, const struct k
 	if (sealed.size == 0 || sealed.size % how->cipher->block)
 		return ks_fail(ctx, KS_EDAMAGED, "the encrypted content of %s has an impossible length (%zu bytes)",
 			       what, sealed.size);
-	rc = open_with(out, ctx, how, sealed, secret, first, what);
+	rc = open_with(to, size, ctx, how, sealed, secret, first, what);
 	for (unsigned next = 0; rc == KS_EPASSWORD && next < KS_PASSWORD_FORMS; next++) {
 		if (next == first || !ks_password_has(secret, next, how->derivation.kdf))
 			continue;
-		rc = open_with(out, ctx, how, sealed, secret, next, what);
+		rc = open_with(to, size, ctx, how, sealed, secret, next, what);
 		if (rc == KS_ELIMIT)
 			return wrong(ctx, what);
 		if (rc == 0)
@@ -652,7 +674,8 @@ int ks_sealed_key_open(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_byt
 	clear = ks_buffer_new_secret(content.content.size);
 	if (!clear)
 		return ks_nomem(ctx);
-	rc = ks_protection_open(clear, ctx, &how, content.content, secret, &fitting, "the encrypted key");
+	rc = ks_protection_open(clear->data, &clear->size, ctx, &how, content.content, secret, &fitting,
+				"the encrypted key");
 	if (rc < 0)
 		return rc;
 	if (form)

@@ -29,11 +29,12 @@ struct ks_protection {
 /* Reads an AlgorithmIdentifier (whole element). KS_EDAMAGED, KS_EALGORITHM by name. `what` opens the sentence: "the key". */
 int ks_protection_read(struct ks_protection *out, struct ks_ctx *ctx, struct ks_bytes algorithm, const char *what);
 /*
- * Decrypts `sealed` to the end of `out` and checks padding and shape (one SEQUENCE, nothing behind it). Forms of the password
- * are tried from `*form` on, then from the first; `*form` is set to the one that fits. KS_EPASSWORD when none does, KS_ELIMIT
- * before the first round when the budget does not allow it.
+ * Decrypts `sealed` to `to`, which has room for as many bytes and may be `sealed` itself, and checks its shape (one SEQUENCE)
+ * and padding. Nothing is written before a key fits. Forms of the password are tried from `*form` on, then from the first;
+ * `*form` is set to the one that fits. KS_EPASSWORD when none does, KS_ELIMIT before the first round when the budget does not
+ * allow it, KS_EDAMAGED when the key fits and the end does not.
  */
-int ks_protection_open(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_protection *protection,
+int ks_protection_open(unsigned char *to, size_t *size, struct ks_ctx *ctx, const struct ks_protection *protection,
 		       struct ks_bytes sealed, const struct ks_secret *secret, enum ks_password_form *form,
 		       const char *what);
 

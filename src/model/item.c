@@ -170,6 +170,18 @@ int ks_set_own(struct ks_set *set, struct ks_buffer *buffer)
 	return 0;
 }
 
+unsigned char *ks_set_writable(struct ks_set *set, struct ks_bytes bytes)
+{
+	for (size_t i = 0; bytes.data && i < set->buffer_count; i++) {
+		struct ks_buffer *buffer = set->buffers[i];
+
+		if (bytes.data >= buffer->data && bytes.data < buffer->data + buffer->size &&
+		    bytes.size <= (size_t)(buffer->data + buffer->size - bytes.data))
+			return buffer->data + (bytes.data - buffer->data);
+	}
+	return NULL;
+}
+
 static char *arena_take(struct ks_set *set, size_t size)
 {
 	struct arena *arena = set->arena;

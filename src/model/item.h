@@ -86,6 +86,8 @@ struct ks_item *ks_set_add(struct ks_set *set, enum ks_kind kind);
 struct ks_item *ks_set_copy(struct ks_set *set, struct ks_item *item);
 /* The set owns the buffer from now on, also on failure. */
 int ks_set_own(struct ks_set *set, struct ks_buffer *buffer);
+/* `bytes` for writing over them, when they lie in a buffer that the set owns; NULL otherwise. */
+unsigned char *ks_set_writable(struct ks_set *set, struct ks_bytes bytes);
 /* Copies bytes / a formatted string into the set; data NULL / NULL without memory. */
 struct ks_bytes ks_set_bytes(struct ks_set *set, const void *bytes, size_t size);
 const char *ks_set_text(struct ks_set *set, const char *format, ...) __attribute__((format(printf, 2, 3)));
