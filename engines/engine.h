@@ -99,9 +99,16 @@ struct ks_engine {
 	int (*generate)(void *state, struct ks_set *into, const struct ks_generate *wish);
 	int (*apply)(void *state, struct ks_plan *plan, const struct ks_commit *how);
 	int (*admin)(void *state, const struct ks_admin *admin);
+	/* Exchanges the store and its earlier copy, and what that copy holds; stores that keep one. */
+	int (*exchange)(void *state);
+	int (*load_old)(struct ks_set **out, void *state);
 	void (*close)(void *state); /* accepts a half-opened state */
+	/* Rows that find out by content: which row it turned out to be. NULL elsewhere. */
+	const struct ks_engine *(*actual)(const void *state);
 };
 
+/* For addresses without a scheme: a file whose content decides. */
+extern const struct ks_engine ks_engine_by_content;
 /* Rows of this build, NULL at the end. */
 extern const struct ks_engine *const ks_engines[];
 /* By scheme; NULL = not in this build. */
