@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/rsa.h>
+#include <openssl/sha.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -288,6 +289,20 @@ struct ks_keyspec ks_keyspec_of_spki(struct ks_bytes spki)
 		}
 	}
 	return spec;
+}
+
+int ks_spki_id(unsigned char out[20], struct ks_bytes spki)
+{
+	struct ks_der whole, algorithm, bits;
+	struct ks_bytes rest;
+
+	if (ks_der_only(&whole, spki, KS_DER_SEQUENCE) < 0)
+		return KS_EDAMAGED;
+	rest = whole.content;
+	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || bits.content.size < 2)
+		return KS_EDAMAGED;
+	SHA1(bits.content.data + 1, bits.content.size - 1, out);
+	return 0;
 }
 
 /* ---- making one ---- */
