@@ -109,6 +109,8 @@ struct ks_engine {
 
 /* For addresses without a scheme: a file whose content decides. */
 extern const struct ks_engine ks_engine_by_content;
+/* PKCS#11 tokens. */
+extern const struct ks_engine ks_engine_pkcs11;
 /* Rows of this build, NULL at the end. */
 extern const struct ks_engine *const ks_engines[];
 /* By scheme; NULL = not in this build. */

@@ -25,6 +25,8 @@ KS_FREES(record)
 /* The record that belongs to the store as it is now. KS_ENOTFOUND: there is none. KS_ECHANGED: there is one, but the store was
  * changed since by something else; *out is it all the same (for --adopt). */
 int ks_history_read(struct ks_record **out, struct ks_store *store);
+/* Writes the record for a store whose content will have, or has, that digest; the one before is kept beside it. */
+int ks_history_write(struct ks_store *store, const struct ks_record *record, const unsigned char digest[KS_SHA256]);
 bool ks_record_has(const struct ks_record *record, const unsigned char sha256[KS_SHA256]);
 
 #endif
