@@ -252,6 +252,8 @@ static int sealed_part_read(struct ks_ctx *ctx, struct ks_set *into, struct ks_p
 	if (!place)
 		return ks_nomem(ctx);
 	rc = part_open(place, &size, ctx, part, secret, &layout->form);
+	if (rc == KS_EPASSWORD && layout->mac.kind != KS_MAC_NONE)
+		return ks_fail(ctx, rc, "the store's password is right, but a part of it is encrypted under another one");
 	if (rc < 0)
 		return rc;
 	return safe_contents_read(ctx, into, layout, KS_BYTES(place, size), KS_PKCS12_SEALED_PART);
