@@ -42,7 +42,7 @@ struct ks_ctx {
 
 /* ---- failures ---- */
 
-static void put(char frame[FRAME], const char *format, va_list values)
+static void __attribute__((format(printf, 2, 0))) put(char frame[FRAME], const char *format, va_list values)
 {
 	vsnprintf(frame, FRAME, format, values);
 }
