@@ -5,7 +5,7 @@
 #include "generate.h"
 
 #include "der.h"
-#include "text.h"
+#include "file/key.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -82,29 +82,6 @@ static int generate_inside(struct ks_item **out, struct ks_store *store, const s
 
 /* ---- in software ---- */
 
-static int clear_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
-{
-	const unsigned char *at = item->der.data;
-	EVP_PKEY *key = d2i_AutoPrivateKey_ex(NULL, &at, (long)item->der.size, ks_crypto(ctx), NULL);
-
-	if (!key)
-		return ks_fail_openssl(ctx, KS_EDAMAGED, "the new private key cannot be decoded");
-	*out = key;
-	return 0;
-}
-
-static int clear_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
-{
-	ks_auto(buffer) copy = ks_buffer_new_secret(item->der.size);
-
-	if (!copy || ks_buffer_put(copy, item->der.data, item->der.size) < 0)
-		return ks_nomem(ctx);
-	*out = ks_take(copy);
-	return 0;
-}
-
-static const struct ks_item_from clear_key = { .pkey = clear_pkey, .pkcs8 = clear_pkcs8 };
-
 KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
 
 /* The private key as PKCS#8, in locked memory from the first byte that is ours. */
@@ -138,24 +115,22 @@ static int id_of(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx
 	return 0;
 }
 
-static int describe(struct ks_item *item, struct ks_ctx *ctx, const EVP_PKEY *key, const struct ks_generate *wish)
+/* Names the new key, and lets it answer as keys in files do. */
+static int name_key(struct ks_item *item, struct ks_ctx *ctx, const struct ks_generate *wish)
 {
-	unsigned char *spki = NULL, id[EVP_MAX_MD_SIZE];
+	unsigned char id[EVP_MAX_MD_SIZE];
 	size_t id_size = 0;
-	int rc, size = i2d_PUBKEY(key, &spki);
+	int rc;
 
-	if (size <= 0)
-		return ks_fail_openssl(ctx, KS_ENOMEM, "the new public key cannot be encoded");
-	item->spki = ks_set_bytes(item->set, spki, (size_t)size);
-	OPENSSL_free(spki);
+	ks_key_item(item, KS_SHAPE_PKCS8);
+	if (!item->spki.data)
+		return ks_fail(ctx, KS_EBUG, "the new key does not tell its public half");
 	rc = id_of(id, &id_size, ctx, item->spki);
 	if (rc < 0)
 		return rc;
-	item->key = ks_keyspec_of_spki(item->spki);
 	item->id = wish->id.data ? ks_set_bytes(item->set, wish->id.data, wish->id.size)
 				 : ks_set_bytes(item->set, id, id_size);
 	item->label = wish->label.data ? ks_set_bytes(item->set, wish->label.data, wish->label.size) : KS_NONE;
-	item->from = &clear_key;
 	return 0;
 }
 
@@ -180,7 +155,7 @@ static int make_key(struct ks_set **out, struct ks_ctx *ctx, const struct ks_gen
 	item->der = ks_buffer_bytes(der);
 	rc = ks_set_own(set, ks_take(der));
 	if (rc == 0)
-		rc = describe(item, ctx, key, wish);
+		rc = name_key(item, ctx, wish);
 	if (rc < 0)
 		return rc;
 	*out = ks_take(set);
