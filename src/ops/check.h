@@ -10,7 +10,7 @@
 /* One finding of verify. */
 struct ks_finding {
 	int status;		/* 0 = fine; KS_NO_INVALID, KS_NO_EXPIRING, ... */
-	const char *check;	/* "pair", "chain", "dates", "signature" */
+	const char *check;	/* "pair", "dates", "key", "signature", "chain" */
 	char *text;
 	char *hint;
 };

@@ -17,6 +17,8 @@ struct ks_bundle {
 };
 /* KS_EDAMAGED for a damaged block unless `skip_damaged`; KS_ESHRINK for an empty one. */
 int ks_bundle_read(struct ks_bundle **out, struct ks_ctx *ctx, const struct ks_where *where, bool skip_damaged);
+/* The same from a set that was read already; `name` is what sentences and records call it. */
+int ks_bundle_of(struct ks_bundle **out, struct ks_ctx *ctx, const char *name, const struct ks_set *set, bool skip_damaged);
 void ks_bundle_free(struct ks_bundle *bundle);
 KS_FREES(bundle)
 
@@ -26,7 +28,20 @@ struct ks_merge_wish {
 	bool restore;		/* put back what the user deleted */
 	bool strict;
 };
-/* Pure: plan and the record to be remembered. Private keys and their chains are never candidates. */
+/* All that the decision depends on. */
+struct ks_merge_view {
+	struct ks_ctx *ctx;
+	const char *store;			/* as the user named it */
+	unsigned can;				/* enum ks_can of the store */
+	struct ks_set *items;
+	const struct ks_entries *entries;	/* of `items` */
+	const struct ks_record *record;		/* of the last merge; NULL = none */
+	bool stale;				/* the store was changed since by something else */
+};
+/* Pure: plan and the record to be remembered. Private keys and their chains are never candidates. KS_ESHRINK. */
+int ks_merge_decide(struct ks_plan **out, struct ks_record **remember, const struct ks_merge_view *view,
+		    const struct ks_bundle *bundle, const struct ks_merge_wish *wish);
+/* ks_merge_decide for an open store and its record. */
 int ks_merge_plan(struct ks_plan **out, struct ks_record **remember, struct ks_store *store, const struct ks_bundle *bundle,
 		  const struct ks_merge_wish *wish);
 /*
