@@ -24,6 +24,7 @@ enum ks_can {
 	KS_CAN_ADMIN = 1024,
 	KS_CAN_MANY = 2048,	/* more than one item */
 	KS_CAN_SEAL = 4096,	/* protects keys with a password */
+	KS_CAN_MAC = 8192,	/* its integrity rests on a password, so a new one has one even without keys */
 };
 
 /* ---- codecs: bytes in, items out; no file names, no prompts, no globals ---- */
@@ -83,6 +84,7 @@ struct ks_commit {
 	 * SHA-256 of the new file (NULL for stores that are not one file). Failure stops the commit with the old store intact. */
 	int (*staged)(void *user, struct ks_ctx *ctx, const unsigned char *digest);
 	void *user;
+	struct ks_set **fresh;	/* where an engine may leave the store as it read it back; NULL there = load it again */
 };
 
 struct ks_engine {

@@ -18,7 +18,7 @@ static const struct ks_engine p12 = {
 	.title = "PKCS#12 file",
 	.endings = ".p12 .pfx",
 	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_ANCHORS | KS_CAN_SECRETS | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE |
-	       KS_CAN_ATOMIC | KS_CAN_MANY | KS_CAN_SEAL,
+	       KS_CAN_ATOMIC | KS_CAN_MANY | KS_CAN_SEAL | KS_CAN_MAC,
 	.codec = &ks_codec_pkcs12,
 	FILE_FUNCTIONS,
 };

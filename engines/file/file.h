@@ -14,7 +14,6 @@ struct ks_file {
 	unsigned mode;
 	struct ks_disk *disk;
 	struct ks_secret *secret;	/* what opened the store; NULL = none was needed or given */
-	struct ks_set *loaded;		/* what the last load gave; counted */
 };
 
 int ks_file_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where, unsigned mode);

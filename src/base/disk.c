@@ -1015,6 +1015,13 @@ int ks_disk_exchange(struct ks_disk *disk)
 
 /* ---- files beside, and one-shot helpers ---- */
 
+int ks_disk_sync(struct ks_disk *disk)
+{
+	if (TEMP_FAILURE_RETRY(fsync(disk->folder)) == 0 || errno == EINVAL || errno == ENOTSUP)
+		return 0;
+	return system_says(disk, errno, "bringing to the disk the folder of");
+}
+
 int ks_disk_read_beside(struct ks_buffer **out, struct ks_disk *disk, const char *suffix)
 {
 	ks_auto_mem char *path = NULL;

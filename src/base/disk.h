@@ -61,6 +61,8 @@ int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk);
  * the sentence says whether the old file is untouched, or the new one is in place and only what came after it went wrong.
  */
 int ks_disk_publish(struct ks_disk *disk);
+/* Makes what was written beside it durable when nothing is published. */
+int ks_disk_sync(struct ks_disk *disk);
 /* Exchanges NAME and NAME.old and reads again. KS_ENOTFOUND when there is no NAME.old. Under the lock. */
 int ks_disk_exchange(struct ks_disk *disk);
 

@@ -88,6 +88,16 @@ void ks_set_free(struct ks_set *set)
 	free(set);
 }
 
+void ks_set_forget(struct ks_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		X509_free(ks_set_at(set, i)->x509);
+	for (size_t i = 0; i * CHUNK < set->count; i++)
+		free(set->chunks[i]);
+	set->count = set->problem_count = 0;
+	set->facts = (struct ks_facts){ 0 };
+}
+
 struct ks_ctx *ks_set_ctx(const struct ks_set *set)
 {
 	return set->ctx;

@@ -84,6 +84,8 @@ const struct ks_facts *ks_set_facts_of(const struct ks_set *set);
 struct ks_item *ks_set_add(struct ks_set *set, enum ks_kind kind);
 /* A shallow copy of an item of another set, which is kept alive; the copy's key is had through its origin. */
 struct ks_item *ks_set_copy(struct ks_set *set, struct ks_item *item);
+/* Drops items, problems and facts, keeps buffers: for reading the same bytes again with a secret. Nobody may hold an item. */
+void ks_set_forget(struct ks_set *set);
 /* The set owns the buffer from now on, also on failure. */
 int ks_set_own(struct ks_set *set, struct ks_buffer *buffer);
 /* `bytes` for writing over them, when they lie in a buffer that the set owns; NULL otherwise. */

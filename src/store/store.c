@@ -27,6 +27,14 @@ static int check_mode(struct ks_store *store)
 	return 0;
 }
 
+static void adopt(struct ks_store *store, struct ks_set *items)
+{
+	ks_entries_free(store->entries);
+	store->entries = NULL;
+	ks_set_free(store->items);
+	store->items = items;
+}
+
 static int load(struct ks_store *store, const struct ks_only *only)
 {
 	ks_auto(set) items = NULL;
@@ -36,10 +44,7 @@ static int load(struct ks_store *store, const struct ks_only *only)
 		rc = store->engine->load(store->state, items, only);
 	if (rc < 0)
 		return rc;
-	ks_entries_free(store->entries);
-	store->entries = NULL;
-	ks_set_free(store->items);
-	store->items = ks_take(items);
+	adopt(store, ks_take(items));
 	return 0;
 }
 
@@ -244,14 +249,17 @@ static int remember_late(struct remembering *remembering)
 int ks_store_apply(struct ks_store *store, struct ks_plan *plan, const struct ks_commit_wish *wish)
 {
 	struct remembering remembering = { .store = store, .record = wish->record };
-	struct ks_commit how = { .keep_old = wish->keep_old, .user = &remembering };
+	ks_auto(set) fresh = NULL;
+	struct ks_commit how = { .keep_old = wish->keep_old, .user = &remembering, .fresh = &fresh };
 	int rc = ks_store_able(store, KS_CAN_WRITE);
 
 	if (wish->record)
 		how.staged = remember;
 	if (rc == 0)
 		rc = store->engine->apply(store->state, plan, &how);
-	if (rc == 0)
+	if (rc == 0 && fresh)
+		adopt(store, ks_take(fresh));
+	else if (rc == 0)
 		rc = load(store, NULL);
 	if (rc == 0 && wish->record && !remembering.done)
 		rc = remember_late(&remembering);

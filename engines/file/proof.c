@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was written is held against what was meant, item by item, in any order: a format may group its items as it likes.
+ *
+ * Both sides are sorted by kind and digest of the bytes that must be equal, then by name, so that the n-th of several equal ones
+ * is the n-th of the other side and a store full of equal certificates costs no more than any other. Keys that were sealed anew
+ * have other bytes each time; they are few, and each is opened and compared.
+ */
+#include "proof.h"
+
+#include "text.h"
+
+#include <openssl/crypto.h>
+
+#include <string.h>
+
+struct mark {
+	struct ks_item *item;
+	unsigned char digest[KS_SHA256];
+	bool exact;	/* the bytes are known beforehand */
+	bool used;
+};
+
+struct marks {
+	struct mark *marks;
+	size_t count;
+};
+
+static bool is_secret(const struct ks_item *item)
+{
+	return item->kind == KS_PRIVATE_KEY || item->kind == KS_SECRET_KEY;
+}
+
+static int mark_order(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+	int order = (int)x->item->kind - (int)y->item->kind;
+
+	if (order == 0)
+		order = memcmp(x->digest, y->digest, KS_SHA256);
+	if (order == 0)
+		order = ks_bytes_compare(x->item->label, y->item->label);
+	if (order == 0)
+		order = ks_bytes_compare(x->item->id, y->item->id);
+	return order ? order : (int)ks_item_is_anchor(x->item) - (int)ks_item_is_anchor(y->item);
+}
+
+static void mark_item(struct mark *mark, struct ks_item *item, bool exact)
+{
+	mark->item = item;
+	mark->exact = exact;
+	if (!exact)
+		return;
+	if (is_secret(item))
+		ks_sha256(mark->digest, item->der.size ? item->der : item->raw);
+	else
+		memcpy(mark->digest, ks_item_sha256(item), KS_SHA256);
+}
+
+static bool is_exact(const struct ks_item *item, const struct ks_set *have, bool changed)
+{
+	return !is_secret(item) || (!changed && have && (item->origin ? item->origin->set : item->set) == have);
+}
+
+/* `of_written`: every item counts by its bytes. */
+static int marks_of(struct marks *out, struct ks_ctx *ctx, struct ks_set *set, const struct ks_set *have, bool changed,
+		    bool of_written)
+{
+	out->count = ks_set_count(set);
+	out->marks = ks_array(out->count, sizeof(*out->marks));
+	if (!out->marks)
+		return ks_nomem(ctx);
+	for (size_t i = 0; i < out->count; i++) {
+		struct ks_item *item = ks_set_at(set, i);
+
+		mark_item(&out->marks[i], item, of_written || is_exact(item, have, changed));
+	}
+	qsort(out->marks, out->count, sizeof(*out->marks), mark_order);
+	return 0;
+}
+
+/* ---- names ---- */
+
+static bool names_match(unsigned can, const struct ks_item *meant, const struct ks_item *written)
+{
+	if ((can & KS_CAN_LABELS) && meant->label.size && ks_utf8_valid(meant->label) &&
+	    !ks_bytes_equal(meant->label, written->label))
+		return false;
+	if ((can & KS_CAN_IDS) && meant->id.size && !ks_bytes_equal(meant->id, written->id))
+		return false;
+	return !(can & KS_CAN_ANCHORS) || ks_item_is_anchor(meant) == ks_item_is_anchor(written);
+}
+
+/* ---- keys that were sealed anew ---- */
+
+static bool same_secret_key(struct ks_item *meant, struct ks_item *written, struct ks_ctx *ctx)
+{
+	ks_auto(buffer) a = NULL;
+	ks_auto(buffer) b = NULL;
+
+	return ks_item_pkcs8(&a, meant, ctx) == 0 && ks_item_pkcs8(&b, written, ctx) == 0 && a->size == b->size &&
+	       CRYPTO_memcmp(a->data, b->data, a->size) == 0;
+}
+
+/* EVP_PKEY_eq looks at the public halves; that the private ones fit them is checked when a key is opened. */
+static bool same_private_key(struct ks_item *meant, struct ks_item *written, struct ks_ctx *ctx)
+{
+	ks_auto_ssl(EVP_PKEY) a = NULL;
+	ks_auto_ssl(EVP_PKEY) b = NULL;
+
+	return ks_item_pkey(&a, meant, ctx) == 0 && ks_item_pkey(&b, written, ctx) == 0 && EVP_PKEY_eq(a, b) == 1;
+}
+
+static bool find_opened(struct marks *written, unsigned can, struct ks_item *meant, struct ks_ctx *ctx)
+{
+	for (size_t i = 0; i < written->count; i++) {
+		struct mark *mark = &written->marks[i];
+
+		if (mark->used || mark->item->kind != meant->kind || !names_match(can, meant, mark->item))
+			continue;
+		mark->used = meant->kind == KS_PRIVATE_KEY ? same_private_key(meant, mark->item, ctx)
+							   : same_secret_key(meant, mark->item, ctx);
+		if (mark->used)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the rest, by bytes ---- */
+
+static int same_bytes(const struct mark *a, const struct mark *b)
+{
+	return a->item->kind == b->item->kind && memcmp(a->digest, b->digest, KS_SHA256) == 0;
+}
+
+/* The first written mark that is not smaller in kind and digest. */
+static size_t range_start(const struct marks *written, const struct mark *meant)
+{
+	size_t low = 0, high = written->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct mark *mark = &written->marks[middle];
+		int order = (int)mark->item->kind - (int)meant->item->kind;
+
+		if (order == 0)
+			order = memcmp(mark->digest, meant->digest, KS_SHA256);
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* `nth`: how many with the same bytes came before. A public thing that is there once need not be there twice. */
+static bool find_exact(struct marks *written, unsigned can, const struct mark *meant, size_t nth)
+{
+	size_t start = range_start(written, meant);
+	bool seen = false;
+
+	if (nth < written->count - start) {
+		struct mark *likely = &written->marks[start + nth];
+
+		if (!likely->used && same_bytes(likely, meant) && names_match(can, meant->item, likely->item))
+			return likely->used = true;
+	}
+	for (size_t i = start; i < written->count && same_bytes(&written->marks[i], meant); i++) {
+		struct mark *mark = &written->marks[i];
+
+		if (!names_match(can, meant->item, mark->item))
+			continue;
+		seen = true;
+		if (!mark->used)
+			return mark->used = true;
+	}
+	return seen && !is_secret(meant->item);
+}
+
+/* ---- the verdict ---- */
+
+static int differs(struct ks_ctx *ctx, struct ks_item *item, const char *how)
+{
+	ks_auto_mem char *named = ks_item_named(item);
+	int rc = ks_fail(ctx, KS_EBUG, "the new file, read back, %s %s", how, named ? named : "an item");
+
+	return ks_hint(ctx, rc, "nothing was changed; please report it");
+}
+
+static int compare(struct ks_ctx *ctx, unsigned can, const struct marks *meant, struct marks *written)
+{
+	size_t nth = 0;
+
+	for (size_t i = 0; i < meant->count; i++) {
+		struct mark *mark = &meant->marks[i];
+
+		nth = i && same_bytes(mark, mark - 1) ? nth + 1 : 0;
+		if (mark->exact && !find_exact(written, can, mark, nth))
+			return differs(ctx, mark->item, "does not hold, as it was meant,");
+	}
+	for (size_t i = 0; i < meant->count; i++) {
+		if (!meant->marks[i].exact && !find_opened(written, can, meant->marks[i].item, ctx))
+			return differs(ctx, meant->marks[i].item, "does not hold, as it was meant,");
+	}
+	for (size_t i = 0; i < written->count; i++) {
+		if (!written->marks[i].used)
+			return differs(ctx, written->marks[i].item, "holds what was not meant:");
+	}
+	return 0;
+}
+
+int ks_proof(struct ks_ctx *ctx, unsigned can, struct ks_set *meant, const struct ks_set *have, bool changed,
+	     struct ks_set *written)
+{
+	struct marks wanted = { 0 }, found = { 0 };
+	int rc = marks_of(&wanted, ctx, meant, have, changed, false);
+
+	if (rc == 0)
+		rc = marks_of(&found, ctx, written, NULL, false, true);
+	if (rc == 0)
+		rc = compare(ctx, can, &wanted, &found);
+	free(wanted.marks);
+	free(found.marks);
+	return rc;
+}
