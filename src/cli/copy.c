@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keystow copy: entries into another store.
+ */
+#include "copy.h"
+#include "commands.h"
+#include "stores.h"
+#include "where.h"
+
+struct copying {
+	struct ks_store *from;
+	const struct ks_entry *entry; /* NULL = the whole store */
+};
+
+static int copy_into(struct run *run, struct ks_store *to, void *user)
+{
+	const struct copying *copying = user;
+	const struct ks_copy_wish wish = {
+		.label = to->where->label,
+		.replace = run->options->replace,
+		.strict = run->options->strict,
+	};
+	ks_auto(plan) plan = NULL;
+	int rc;
+
+	rc = ks_copy_plan(&plan, copying->from, copying->entry, to, &wish);
+	return rc < 0 ? rc : stores_apply(run, to, plan, true);
+}
+
+static int check_labels(struct run *run, const struct ks_where *from, const struct ks_where *to)
+{
+	if (ks_where_names_entry(to) && !ks_where_names_entry(from))
+		return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "a whole store cannot be copied under one label"),
+			       "name the entry to copy: %s#LABEL", ks_where_text(from));
+	if (to->sha256)
+		return ks_fail(run->ctx, KS_EUSAGE, "the new entry's digest cannot be chosen; name a label");
+	return 0;
+}
+
+int copy_run(struct run *run)
+{
+	ks_auto(where) from_where = NULL;
+	ks_auto(where) to_where = NULL;
+	ks_auto(store) from = NULL;
+	struct copying copying = { 0 };
+	unsigned mode = KS_WRITE | KS_CREATE;
+	int rc;
+
+	rc = stores_where(&from_where, run, run_operand(run, 0), run->options->pin_source);
+	if (rc == 0)
+		rc = stores_where(&to_where, run, run_operand(run, 1), run->options->to_pin_source);
+	if (rc == 0)
+		rc = check_labels(run, from_where, to_where);
+	if (rc == 0)
+		rc = ks_store_open(&from, run->ctx, from_where, KS_READ | stores_login(from_where));
+	if (rc == 0 && ks_where_names_entry(from_where))
+		rc = ks_store_entry(&copying.entry, from, from_where);
+	if (rc < 0)
+		return rc;
+	copying.from = from;
+	if (ks_where_is_token(to_where))
+		mode |= KS_LOGIN;
+	return stores_only(run, to_where, mode, copy_into, &copying);
+}

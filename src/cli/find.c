@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keystow find: entries that match a text, wherever they are.
+ */
+#include "check.h"
+#include "commands.h"
+#include "describe.h"
+#include "stores.h"
+#include "table.h"
+
+#include <time.h>
+
+struct search {
+	struct table *table;
+	const char *text;
+	size_t found;
+};
+
+static void find_row(const struct search *search, const struct ks_where *where, const struct described *described)
+{
+	ks_auto_mem char *name = describe_name(described);
+	char key[32] = "", expiry[48];
+
+	if (described->key.type != KS_KEY_UNKNOWN)
+		ks_keyspec_title(key, &described->key);
+	describe_expiry(expiry, described, time(NULL), false);
+	table_row(search->table, (const char *const[]){ name, described->kind, key, expiry, ks_where_text(where) }, 0);
+}
+
+static int find_in(struct run *run, struct ks_store *store, void *user)
+{
+	struct search *search = user;
+	ks_auto_mem const struct ks_entry **sorted = NULL;
+	int rc;
+
+	rc = describe_sorted(&sorted, run, store);
+	if (rc < 0)
+		return rc;
+	describe_store(run, store);
+	out_open(&run->out, "entries", '[');
+	for (const struct ks_entry **entry = sorted; *entry; entry++) {
+		struct described described;
+
+		if (!ks_find_matches(run->ctx, *entry, search->text))
+			continue;
+		search->found++;
+		describe(&described, *entry);
+		describe_entry_json(run, store->where, &described);
+		find_row(search, store->where, &described);
+	}
+	out_close(&run->out);
+	return 0;
+}
+
+int find_run(struct run *run)
+{
+	static const char *const headings[] = { "NAME", "KIND", "KEY", "EXPIRES", "STORE", NULL };
+	auto_table *table = table_new(&run->out, headings);
+	struct search search = { .table = table, .text = run_operand(run, 0) };
+	int rc;
+
+	stores_begin(run);
+	for (size_t i = 1; run_operand(run, i); i++) {
+		ks_auto(where) where = NULL;
+
+		rc = stores_where(&where, run, run_operand(run, i), i == 1 ? run->options->pin_source : NULL);
+		if (rc < 0)
+			run_failed(run, rc, run_operand(run, i));
+		else
+			stores_do(run, where, KS_READ | stores_login(where), find_in, &search);
+	}
+	if (!run_operand(run, 1))
+		stores_known(run, KS_READ, find_in, &search);
+	rc = stores_end(run);
+	return rc == 0 && search.found == 0 ? KS_NO_MATCH : rc;
+}

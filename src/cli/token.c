@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keystow token list, info, init, pin: tokens as devices.
+ */
+#include "token.h"
+#include "commands.h"
+#include "secrets.h"
+#include "stores.h"
+#include "table.h"
+#include "where.h"
+
+/* ---- looking ---- */
+
+static const char *state_of(const struct ks_token *token)
+{
+	if (!token->initialized)
+		return "not initialised";
+	if (token->pin_locked)
+		return "! PIN locked";
+	if (token->pin_last)
+		return "! one PIN try left";
+	if (token->pin_low)
+		return "! few PIN tries left";
+	if (!token->user_pin_set && token->login_required)
+		return "no user PIN";
+	return "";
+}
+
+static json_t *names_json(char *const *names)
+{
+	json_t *list = json_array();
+
+	for (; names && *names; names++)
+		json_array_append_new(list, out_utf8(ks_bytes_of(*names)));
+	return list;
+}
+
+static json_t *token_json(const struct ks_token *token)
+{
+	json_t *object = json_object();
+
+	out_set_text(object, "uri", token->uri);
+	out_set_text(object, "label", token->label);
+	out_set_text(object, "serial", token->serial);
+	out_set_text(object, "manufacturer", token->manufacturer);
+	out_set_text(object, "model", token->model);
+	out_set_text(object, "module", token->module);
+	json_object_set_new(object, "slot", json_integer((json_int_t)token->slot));
+	json_object_set_new(object, "initialized", json_boolean(token->initialized));
+	json_object_set_new(object, "user_pin_set", json_boolean(token->user_pin_set));
+	json_object_set_new(object, "write_protected", json_boolean(token->write_protected));
+	json_object_set_new(object, "pin_pad", json_boolean(token->pin_pad));
+	out_set_text(object, "pin",
+		     token->pin_locked ? "locked"
+		     : token->pin_last ? "last-try"
+		     : token->pin_low  ? "low"
+				       : "ok");
+	out_set_text(object, "so_pin",
+		     token->so_pin_locked ? "locked"
+		     : token->so_pin_last ? "last-try"
+		     : token->so_pin_low  ? "low"
+					  : "ok");
+	return object;
+}
+
+int token_list_run(struct run *run)
+{
+	static const char *const headings[] = { "LABEL", "SERIAL", "MODEL", "URI", "NOTE", NULL };
+	auto_table *table = table_new(&run->out, headings);
+	struct ks_token **tokens = NULL;
+	int rc;
+
+	rc = ks_tokens(&tokens, run->ctx, NULL, 0);
+	if (rc < 0)
+		return rc;
+	out_open(&run->out, "tokens", '[');
+	for (size_t i = 0; tokens[i]; i++) {
+		const struct ks_token *token = tokens[i];
+
+		if (run->out.json)
+			out_value(&run->out, NULL, token_json(token));
+		else
+			table_row(table,
+				  (const char *const[]){ token->label, token->serial, token->model, token->uri,
+							 state_of(token) },
+				  0);
+	}
+	out_close(&run->out);
+	if (!tokens[0])
+		run_say(run, "no token is there");
+	ks_tokens_free(tokens);
+	return 0;
+}
+
+static void info_text(struct run *run, const struct ks_token *token)
+{
+	const char *state = state_of(token);
+
+	out_line(&run->out, "%s   %s", token->label, token->uri);
+	out_line(&run->out, "  made by   %s, model %s, serial %s, firmware %s, hardware %s", token->manufacturer,
+		 token->model, token->serial, token->firmware, token->hardware);
+	out_line(&run->out, "  module    %s, slot %lu", token->module, token->slot);
+	out_line(&run->out, "  PIN       %s, %lu to %lu letters%s", *state ? state : "in order", token->pin_min,
+		 token->pin_max, token->pin_pad ? ", typed on the device" : "");
+	out_line(&run->out, "  holds     %zu private keys, %zu public keys, %zu certificates, %zu others", token->keys,
+		 token->public_keys, token->certificates, token->others);
+	for (char *const *name = token->mechanisms; run->options->verbose && name && *name; name++)
+		out_line(&run->out, "  %-9s %s", name == token->mechanisms ? "can do" : "", *name);
+	for (char *const *orphan = token->orphans; orphan && *orphan; orphan++)
+		out_line(&run->out, "! half-made  %s", *orphan);
+}
+
+static void info_json(struct run *run, const struct ks_token *token)
+{
+	json_t *object = token_json(token);
+
+	out_set_text(object, "firmware", token->firmware);
+	out_set_text(object, "hardware", token->hardware);
+	json_object_set_new(object, "pin_min", json_integer((json_int_t)token->pin_min));
+	json_object_set_new(object, "pin_max", json_integer((json_int_t)token->pin_max));
+	json_object_set_new(object, "keys", json_integer((json_int_t)token->keys));
+	json_object_set_new(object, "public_keys", json_integer((json_int_t)token->public_keys));
+	json_object_set_new(object, "certificates", json_integer((json_int_t)token->certificates));
+	json_object_set_new(object, "others", json_integer((json_int_t)token->others));
+	json_object_set_new(object, "mechanisms", names_json(token->mechanisms));
+	json_object_set_new(object, "half_made", names_json(token->orphans));
+	out_value(&run->out, NULL, object);
+}
+
+static int token_where(struct ks_where **out, struct run *run, const char *source)
+{
+	ks_auto(where) where = NULL;
+	int rc;
+
+	rc = stores_where(&where, run, run_operand(run, 0), source);
+	if (rc < 0)
+		return rc;
+	if (!ks_where_is_token(where))
+		return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "%s is no token", ks_where_text(where)),
+			       "name it as in pkcs11:token=LABEL; keystow token list shows those that are there");
+	*out = ks_take(where);
+	return 0;
+}
+
+int token_info_run(struct run *run)
+{
+	ks_auto(where) where = NULL;
+	struct ks_token **tokens = NULL;
+	unsigned look = KS_LOOK_DEEP;
+	int rc;
+
+	rc = token_where(&where, run, run->options->pin_source);
+	if (rc < 0)
+		return rc;
+	if (stores_login(where))
+		look |= KS_LOOK_LOGIN;
+	rc = ks_tokens(&tokens, run->ctx, where, look);
+	if (rc < 0)
+		return rc;
+	out_open(&run->out, "tokens", '[');
+	for (size_t i = 0; tokens[i]; i++) {
+		if (run->out.json)
+			info_json(run, tokens[i]);
+		else
+			info_text(run, tokens[i]);
+	}
+	out_close(&run->out);
+	rc = tokens[0] ? 0
+		       : ks_hint(run->ctx, ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s", ks_where_text(where)),
+				 "keystow token list shows those that are there");
+	ks_tokens_free(tokens);
+	return rc;
+}
+
+/* ---- changing ---- */
+
+static int ask_secret(struct ks_secret **out, struct run *run, const struct ks_token *token, enum ks_ask ask,
+		      const char *source, bool fresh)
+{
+	const struct ks_question question = {
+		.ask = ask,
+		.store = token->uri,
+		.label = token->label,
+		.serial = token->serial,
+		.source = source,
+		.tries_left = -1,
+		.last_try = !fresh && (ask == KS_ASK_SO_PIN ? token->so_pin_last : token->pin_last),
+		.fresh = fresh,
+	};
+
+	return secrets_get(out, run, &question);
+}
+
+/* The one token that the address means. */
+static int one_token(struct ks_token ***out, struct run *run, const struct ks_where *where)
+{
+	struct ks_token **tokens = NULL;
+	int rc;
+
+	rc = ks_tokens(&tokens, run->ctx, where, 0);
+	if (rc < 0)
+		return rc;
+	if (!tokens[0])
+		rc = ks_hint(run->ctx, ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s", ks_where_text(where)),
+			     "keystow token list shows those that are there");
+	else if (tokens[1])
+		rc = ks_hint(run->ctx,
+			     ks_fail(run->ctx, KS_EAMBIGUOUS, "several tokens fit %s: %s, %s%s; none was touched",
+				     ks_where_text(where), tokens[0]->uri, tokens[1]->uri, tokens[2] ? ", ..." : ""),
+			     "name one by its serial");
+	if (rc < 0) {
+		ks_tokens_free(tokens);
+		return rc;
+	}
+	*out = tokens;
+	return 0;
+}
+
+static int administer(struct run *run, struct ks_store *store, void *user)
+{
+	(void)run;
+	return ks_store_admin(store, user);
+}
+
+static int init_admin(struct run *run, const struct ks_where *where, const struct ks_token *token)
+{
+	const struct options *options = run->options;
+	ks_auto(secret) so_pin = NULL;
+	ks_auto(secret) pin = NULL;
+	struct ks_admin admin = { .act = KS_ADMIN_INIT, .label = options->label };
+	int rc;
+
+	rc = ask_secret(&so_pin, run, token, KS_ASK_SO_PIN, options->so_pin_source, !token->initialized);
+	if (rc == 0)
+		rc = ask_secret(&pin, run, token, KS_ASK_PIN, where->pin_source, true);
+	if (rc < 0)
+		return rc;
+	admin.so_secret = so_pin;
+	admin.new_secret = pin;
+	rc = stores_only(run, where, KS_WRITE | KS_WITHOUT_SECRET, administer, &admin);
+	if (rc == 0)
+		out_line(&run->out, "+ token \"%s\", serial %s, is initialised", options->label, token->serial);
+	return rc;
+}
+
+int token_init_run(struct run *run)
+{
+	ks_auto(where) where = NULL;
+	struct ks_token **tokens = NULL;
+	int rc;
+
+	if (!run->options->label)
+		return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "token init wants a --label for the token"),
+			       "as in --label usbhsm");
+	rc = token_where(&where, run, run->options->pin_source);
+	if (rc == 0)
+		rc = one_token(&tokens, run, where);
+	if (rc == 0)
+		rc = init_admin(run, where, tokens[0]);
+	ks_tokens_free(tokens);
+	return rc;
+}
+
+static int pin_admin(struct run *run, const struct ks_where *where, const struct ks_token *token)
+{
+	const struct options *options = run->options;
+	bool unblock = options->unblock;
+	ks_auto(secret) present = NULL;
+	ks_auto(secret) wanted = NULL;
+	struct ks_admin admin = { .act = unblock ? KS_ADMIN_UNBLOCK_PIN : KS_ADMIN_CHANGE_PIN };
+	int rc;
+
+	rc = ask_secret(&present, run, token, unblock ? KS_ASK_SO_PIN : KS_ASK_PIN,
+			unblock ? options->so_pin_source : where->pin_source, false);
+	if (rc == 0)
+		rc = ask_secret(&wanted, run, token, KS_ASK_PIN, options->new_pin_source, true);
+	if (rc < 0)
+		return rc;
+	admin.old_secret = present;
+	admin.new_secret = wanted;
+	rc = stores_only(run, where, KS_WRITE | KS_WITHOUT_SECRET, administer, &admin);
+	if (rc == 0)
+		out_line(&run->out, "~ the PIN of token \"%s\", serial %s", token->label, token->serial);
+	return rc;
+}
+
+int token_pin_run(struct run *run)
+{
+	ks_auto(where) where = NULL;
+	struct ks_token **tokens = NULL;
+	int rc;
+
+	rc = token_where(&where, run, run->options->pin_source);
+	if (rc == 0)
+		rc = one_token(&tokens, run, where);
+	if (rc == 0)
+		rc = pin_admin(run, where, tokens[0]);
+	ks_tokens_free(tokens);
+	return rc;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A thread that looks at the clock while a module is called.
+ *
+ * A call in our own process cannot be unwound. When it outlives its deadline the whole command ends at once with exit
+ * 8, which is safe because a store changes in one step, and a token operation is named so that it can be looked at.
+ * Work that was finished and reported keeps its exit code when the module then hangs or crashes in C_Finalize.
+ *
+ * The thread is started by the first call into a module. Calls are frequent and short, so entering one only writes the
+ * deadline down; the thread is woken when it sleeps without a limit or for longer than the new call may take.
+ */
+#include "watchdog.h"
+#include "term.h"
+#include "text.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_DEVICE 8
+#define EXIT_BUG 70
+#define WORDS 160
+#define SHOWN_AFTER_MS 500
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool started, inside;
+	char function[WORDS], module[WORDS], token[WORDS];
+	int64_t entered_ms, deadline_ms; /* monotonic clock; deadline 0 = none */
+	int64_t sleeps_until_ms; /* 0 = without limit */
+	unsigned allowed_ms;
+} dog = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static volatile sig_atomic_t finished_code = -1;
+static volatile sig_atomic_t inside_module;
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- the end of a command; only write() and _exit() below, so that a signal handler may use it ---- */
+
+static void put(const char *text)
+{
+	ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+
+	(void)ignored;
+}
+
+static void name_call(void)
+{
+	put(dog.token[0] ? "token " : "module ");
+	put(dog.token[0] ? dog.token : dog.module);
+}
+
+static void end_with(const char *before, const char *after)
+{
+	if (finished_code >= 0)
+		_exit(finished_code);
+	put("keystow: ");
+	name_call();
+	put(before);
+	put(dog.function);
+	put(after);
+	_exit(EXIT_DEVICE);
+}
+
+/* ---- the thread ---- */
+
+static void overdue(void)
+{
+	char after[256];
+
+	snprintf(after, sizeof(after),
+		 " within %u ms, so the command ends here [KS-0803]\n  next: is the device in order? keystow token "
+		 "info shows what is on "
+		 "it; deadlines are set in the configuration\n",
+		 dog.allowed_ms);
+	term_progress_clear();
+	end_with(" did not answer ", after);
+}
+
+/* When to look again: at the deadline, or sooner to show that work goes on. */
+static int64_t next_look(bool terminal, int64_t now)
+{
+	int64_t next = dog.deadline_ms;
+
+	if (!dog.inside)
+		return 0;
+	if (terminal && (next == 0 || now + SHOWN_AFTER_MS < next))
+		next = now + SHOWN_AFTER_MS;
+	return next;
+}
+
+static void look(bool terminal, int64_t now)
+{
+	if (!dog.inside)
+		return;
+	if (dog.deadline_ms && now >= dog.deadline_ms)
+		overdue();
+	if (terminal && now - dog.entered_ms >= SHOWN_AFTER_MS) {
+		char doing[2 * WORDS + 48];
+
+		snprintf(doing, sizeof(doing), "\r%s: %s, %lld s\033[K", dog.token[0] ? dog.token : dog.module,
+			 dog.function, (long long)(now - dog.entered_ms) / 1000);
+		put(doing);
+	}
+}
+
+static void *watch(void *unused)
+{
+	bool terminal = isatty(STDERR_FILENO) == 1;
+
+	(void)unused;
+	pthread_mutex_lock(&dog.lock);
+	for (;;) {
+		int64_t now = now_ms(), next;
+
+		look(terminal, now);
+		next = next_look(terminal, now);
+		dog.sleeps_until_ms = next;
+		if (next == 0) {
+			pthread_cond_wait(&dog.wake, &dog.lock);
+		} else {
+			struct timespec until = { .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
+
+			pthread_cond_timedwait(&dog.wake, &dog.lock, &until);
+		}
+	}
+	return NULL;
+}
+
+/* Signals belong to the main thread. Without a thread there is no watching, but the work goes on. */
+static void start(void)
+{
+	pthread_condattr_t monotonic;
+	sigset_t all, before;
+	pthread_t thread;
+
+	dog.started = true;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&dog.wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, watch, NULL) == 0)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- events ---- */
+
+static void copy_shown(char out[WORDS], const char *text)
+{
+	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(text ? text : ""));
+
+	snprintf(out, WORDS, "%s", shown ? shown : "");
+}
+
+/* Names repeat from call to call; escaping them anew each time would cost more than the call. */
+static void copy_name(char out[WORDS], char last[WORDS], const char *text)
+{
+	if (strncmp(last, text ? text : "", WORDS - 1) == 0)
+		return;
+	snprintf(last, WORDS, "%s", text ? text : "");
+	copy_shown(out, text);
+}
+
+static void enter(const struct ks_trace *event)
+{
+	static char last_module[WORDS], last_token[WORDS];
+	int64_t now = now_ms();
+
+	pthread_mutex_lock(&dog.lock);
+	if (!dog.started)
+		start();
+	snprintf(dog.function, sizeof(dog.function), "%s", event->function);
+	copy_name(dog.module, last_module, event->module);
+	copy_name(dog.token, last_token, event->token);
+	dog.allowed_ms = event->deadline_ms;
+	dog.entered_ms = now;
+	dog.deadline_ms = event->deadline_ms ? now + event->deadline_ms : 0;
+	dog.inside = true;
+	if (dog.sleeps_until_ms == 0 || (dog.deadline_ms && dog.deadline_ms < dog.sleeps_until_ms))
+		pthread_cond_signal(&dog.wake);
+	pthread_mutex_unlock(&dog.lock);
+	inside_module = 1;
+}
+
+static void leave(void)
+{
+	bool was_shown;
+
+	inside_module = 0;
+	pthread_mutex_lock(&dog.lock);
+	was_shown = now_ms() - dog.entered_ms >= SHOWN_AFTER_MS;
+	dog.inside = false;
+	pthread_mutex_unlock(&dog.lock);
+	if (was_shown && isatty(STDERR_FILENO))
+		put("\r\033[K");
+}
+
+static void show(const struct ks_trace *event)
+{
+	ks_auto_mem char *detail = ks_text_show(ks_bytes_of(event->detail ? event->detail : ""));
+
+	if (event->leave)
+		fprintf(stderr, "trace: %s -> 0x%lx, %lu us\n", event->function, event->rv, event->microseconds);
+	else
+		fprintf(stderr, "trace: %s(%s)%s%s\n", event->function, detail ? detail : "",
+			dog.token[0] ? " on " : "", dog.token);
+}
+
+void watchdog_trace(const struct ks_trace *event, bool shown)
+{
+	if (event->leave)
+		leave();
+	else
+		enter(event);
+	if (shown)
+		show(event);
+}
+
+/* ---- crashes ---- */
+
+static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+#define CRASHES (sizeof(crashes) / sizeof(crashes[0]))
+static struct sigaction former[CRASHES];
+
+/* A checker that listens to these signals already (a sanitizer) keeps the crashes that are ours. */
+static bool hand_over(int number)
+{
+	for (size_t i = 0; i < CRASHES; i++) {
+		if (crashes[i] == number && former[i].sa_handler != SIG_DFL) {
+			sigaction(number, &former[i], NULL);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_crash(int number)
+{
+	if (finished_code >= 0)
+		_exit(finished_code);
+	if (inside_module)
+		end_with(" has a module that crashed in ", " [KS-0801]\n  next: update the module, or load it apart: "
+							   "load = isolated in its section of the configuration\n");
+	if (hand_over(number))
+		return; /* the fault happens again, under the former handler */
+	put("keystow: this is a mistake in keystow itself; nothing was written half [KS-7001]\n"
+	    "  next: please report the command and this line\n");
+	_exit(EXIT_BUG);
+}
+
+void watchdog_guard(void)
+{
+	static char stack[64 * 1024]; /* a crash may be a stack that has run out */
+	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
+
+	sigaltstack(&alternate, NULL);
+	for (size_t i = 0; i < CRASHES; i++)
+		sigaction(crashes[i], &action, &former[i]);
+}
+
+void watchdog_finishing(int code)
+{
+	finished_code = code;
+	if (!dog.started)
+		return;
+	/* Unloading a module runs code of its own that no event announces. */
+	signal(SIGALRM, on_crash);
+	alarm(dog.allowed_ms / 1000 + 1);
+}

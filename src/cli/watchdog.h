@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happens when a PKCS#11 module hangs or crashes: the command ends with a sentence, never with a signal.
+ */
+#ifndef CLI_WATCHDOG_H
+#define CLI_WATCHDOG_H
+
+#include <keystow/keystow.h>
+
+/* Is told every call into a module, before and after; `shown` tells it on standard error too. */
+void watchdog_trace(const struct ks_trace *event, bool shown);
+/* Crashes inside a module end with exit 8 from now on, crashes of our own with 70. */
+void watchdog_guard(void);
+/* The work is done and reported: whatever a module does while it is put away, the exit code is `code`. */
+void watchdog_finishing(int code);
+
+#endif
