@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include "altname.h"
 #include "certificate.h"
 #include "name.h"
 #include "text.h"

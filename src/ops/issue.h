@@ -5,6 +5,7 @@
 #ifndef KS_OPS_ISSUE_H
 #define KS_OPS_ISSUE_H
 
+#include "altname.h"
 #include "name.h"
 #include "signed.h"
 

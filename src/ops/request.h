@@ -6,6 +6,7 @@
 #define KS_OPS_REQUEST_H
 
 #include "item.h"
+#include "altname.h"
 #include "name.h"
 
 /* Signs a request for `key`; the signature is verified before it is given out. DER. */

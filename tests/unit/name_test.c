@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "altname.h"
 #include "made.h"
 
 static struct ks_ctx *ctx;
