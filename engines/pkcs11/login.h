@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Logging in without wasting a try.
+ *
+ * Before each login the token's flags are read: locked is refused, the last try is not spent unless a person asked for it. A PIN
+ * goes only to a token that the address names, once in a process; one that was wrong is remembered as a slow keyed hash in the
+ * state folder, and not sent again by any process until a login succeeded.
+ */
+#ifndef KS_P11_LOGIN_H
+#define KS_P11_LOGIN_H
+
+#include "session.h"
+#include "secret.h"
+
+/* Makes sure that the user is logged in. 0 also when the token needs no login. */
+int ks_p11_login_user(struct ks_p11_token *token, const struct ks_where *where);
+/* The security officer, in a session that is given; `secret` NULL = ask. Undone by ks_p11_leave. */
+int ks_p11_login_officer(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session,
+			 struct ks_secret *secret);
+void ks_p11_leave(struct ks_p11_token *token, CK_SESSION_HANDLE session);
+/* The PIN again, for the one signature that is started in `session` (CKA_ALWAYS_AUTHENTICATE). */
+int ks_p11_login_context(struct ks_p11_token *token, CK_SESSION_HANDLE session);
+/* May a PIN be sent at all? The rules before a try, for C_SetPIN too. */
+int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret);
+/* What a try's answer means: remembers or forgets the PIN, and says how many tries are left. */
+int ks_p11_try_done(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret, CK_RV rv);
+
+#endif
