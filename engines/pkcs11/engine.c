@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The token engine: a PKCS#11 token as a store.
+ *
+ * A token cannot be replaced whole, so apply reports each change as done or not. It is opened without a PIN; logging in happens when
+ * it was asked for, when something private is needed, or when the entry that is meant is not among the visible objects.
+ */
+#include "keygen.h"
+#include "login.h"
+
+#include <string.h>
+
+struct ks_p11_store {
+	struct ks_ctx *ctx;
+	const struct ks_where *where;
+	unsigned mode;
+	struct ks_p11_token *token;
+	bool looked; /* the snapshot was made since the store was opened */
+};
+
+static int store_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where, unsigned mode)
+{
+	struct ks_p11_store *store = state;
+	CK_SESSION_HANDLE session;
+	int rc;
+
+	(void)self;
+	*store = (struct ks_p11_store){ .ctx = ctx, .where = where, .mode = mode };
+	rc = ks_p11_token_find(&store->token, ctx, where, mode & KS_WRITE);
+	if (rc < 0 || !(store->token->info.flags & CKF_TOKEN_INITIALIZED))
+		return rc;
+	rc = ks_p11_failed(ctx, &store->token->on, ks_p11_session_take(store->token, &session));
+	if (rc < 0)
+		return rc;
+	ks_p11_session_give(store->token, session, false);
+	return mode & KS_LOGIN ? ks_p11_login_user(store->token, where) : 0;
+}
+
+static int look(struct ks_p11_store *store)
+{
+	CK_SESSION_HANDLE session;
+	int rc = ks_p11_failed(store->ctx, &store->token->on, ks_p11_session_take(store->token, &session));
+
+	if (rc < 0)
+		return rc;
+	rc = ks_p11_snapshot_load(store->token, session);
+	ks_p11_session_give(store->token, session, rc == KS_EGONE);
+	store->looked = rc == 0;
+	return rc;
+}
+
+/* Looks when that was not done since opening, or when a login has made more visible since. */
+static int look_if_needed(struct ks_p11_store *store)
+{
+	bool more = store->token->who != KS_P11_NOBODY && !ks_p11_snapshot_whole(store->token);
+
+	return store->looked && !more ? 0 : look(store);
+}
+
+/* Login, and a snapshot that has the private objects in it. */
+static int enter(struct ks_p11_store *store)
+{
+	int rc = store->token->info.flags & CKF_TOKEN_INITIALIZED ? ks_p11_login_user(store->token, store->where) :
+		 ks_fail(store->ctx, KS_ETOKEN, "token %s is not initialised", store->token->shown);
+
+	return rc < 0 ? ks_hint(store->ctx, rc, "keystow token init '%s' prepares it", store->token->uri) : look_if_needed(store);
+}
+
+static bool visible(const struct ks_p11_token *token, const struct ks_where *where)
+{
+	struct ks_bytes id = KS_BYTES(where->id, where->id_size), label = ks_bytes_of(where->label);
+
+	if (!where->id && !where->label)
+		return true;
+	for (size_t i = 0; i < ks_p11_snapshot_count(token); i++) {
+		const struct ks_p11_object *object = ks_p11_snapshot_at(token, i);
+
+		if ((!where->id || ks_bytes_equal(object->id, id)) && (!where->label || ks_bytes_equal(object->label, label)))
+			return true;
+	}
+	return false;
+}
+
+static int store_load(void *state, struct ks_set *into, const struct ks_only *only)
+{
+	struct ks_p11_store *store = state;
+	int rc = 0;
+
+	ks_set_facts(into)->format = "pkcs11";
+	if (!(store->token->info.flags & CKF_TOKEN_INITIALIZED))
+		return 0;
+	rc = look_if_needed(store);
+	if (rc == 0 && only && only->where && !only->public_only && !(store->mode & KS_WITHOUT_SECRET) &&
+	    !ks_p11_snapshot_whole(store->token) && !visible(store->token, only->where))
+		rc = enter(store);
+	for (size_t i = 0; rc == 0 && i < ks_p11_snapshot_count(store->token); i++)
+		rc = ks_p11_item_add(NULL, into, store->token, ks_p11_snapshot_at(store->token, i));
+	return rc;
+}
+
+static int store_generate(void *state, struct ks_set *into, const struct ks_generate *wish)
+{
+	struct ks_p11_store *store = state;
+	CK_SESSION_HANDLE session;
+	int rc = enter(store);
+
+	if (rc == 0)
+		rc = ks_p11_failed(store->ctx, &store->token->on, ks_p11_session_take(store->token, &session));
+	if (rc < 0)
+		return rc;
+	rc = ks_p11_generate(store->token, session, into, wish);
+	ks_p11_session_give(store->token, session, rc == KS_EGONE);
+	return rc;
+}
+
+static void store_close(void *state)
+{
+	(void)state;
+}
+
+const struct ks_engine ks_engine_pkcs11 = {
+	.name = "pkcs11",
+	.title = "PKCS#11 token",
+	.endings = "",
+	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_GENERATE | KS_CAN_ADMIN |
+	       KS_CAN_MANY,
+	.state_size = sizeof(struct ks_p11_store),
+	.open = store_open,
+	.load = store_load,
+	.generate = store_generate,
+	.close = store_close,
+};

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Key pairs made by the token, with every attribute that matters said aloud.
+ *
+ * The template says no to what a signing key is not for, because tokens differ in what they assume (SoftHSM allows DECRYPT, UNWRAP
+ * and DERIVE unless told otherwise); a token that refuses such words is asked again with fewer. The id is in the template: setting
+ * it afterwards would leave a window in which a kill makes a pair that nothing can pair, and costs two more writes.
+ */
+#include "keygen.h"
+
+#include "text.h"
+
+#include <openssl/rand.h>
+
+#include <string.h>
+
+#define ID_SIZE 20
+
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+/* How much the template says. */
+enum rung { EXPLICIT, PROTECTED, MINIMAL, RUNGS };
+
+struct template {
+	CK_ATTRIBUTE at[24];
+	CK_ULONG count;
+};
+
+struct making {
+	struct ks_p11_token *token;
+	CK_SESSION_HANDLE session;
+	const struct ks_generate *wish;
+	struct ks_keyspec spec;
+	unsigned char id_bytes[ID_SIZE];
+	struct ks_bytes id;
+	CK_OBJECT_HANDLE public_key, private_key;
+};
+
+static void say(struct template *template, CK_ATTRIBUTE_TYPE type, const void *value, size_t size)
+{
+	template->at[template->count++] = (CK_ATTRIBUTE){ type, (void *)value, size };
+}
+
+static void say_bool(struct template *template, CK_ATTRIBUTE_TYPE type, bool value)
+{
+	say(template, type, value ? &yes : &no, sizeof(CK_BBOOL));
+}
+
+int ks_p11_curve(struct ks_bytes *out, const struct ks_keyspec *spec, bool other_spelling)
+{
+#define DER(text) KS_BYTES(text, sizeof(text) - 1)
+	if (spec->type == KS_KEY_ED25519)
+		*out = other_spelling ? DER("\x06\x03\x2b\x65\x70") : DER("\x13\x0c" "edwards25519");
+	else if (spec->type == KS_KEY_EC && spec->bits == 256)
+		*out = DER("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07");
+	else if (spec->type == KS_KEY_EC && spec->bits == 384)
+		*out = DER("\x06\x05\x2b\x81\x04\x00\x22");
+	else if (spec->type == KS_KEY_EC && spec->bits == 521)
+		*out = DER("\x06\x05\x2b\x81\x04\x00\x23");
+	else
+		return KS_EALGORITHM;
+	return 0;
+#undef DER
+}
+
+static void say_names(struct template *template, const struct making *making)
+{
+	say(template, CKA_ID, making->id.data, making->id.size);
+	if (making->wish->label.data)
+		say(template, CKA_LABEL, making->wish->label.data, making->wish->label.size);
+}
+
+static void say_public(struct template *template, const struct making *making, enum rung rung)
+{
+	bool rsa = making->spec.type == KS_KEY_RSA;
+
+	say_bool(template, CKA_TOKEN, true);
+	say_bool(template, CKA_VERIFY, true);
+	say_names(template, making);
+	if (rung == MINIMAL)
+		return;
+	say_bool(template, CKA_PRIVATE, false);
+	if (rung != EXPLICIT)
+		return;
+	say_bool(template, CKA_ENCRYPT, rsa && making->wish->decrypt);
+	say_bool(template, CKA_WRAP, false);
+	say_bool(template, CKA_VERIFY_RECOVER, false);
+}
+
+static void say_private(struct template *template, const struct making *making, enum rung rung)
+{
+	bool decrypts = making->spec.type == KS_KEY_RSA && making->wish->decrypt;
+
+	say_bool(template, CKA_TOKEN, true);
+	say_bool(template, CKA_PRIVATE, true);
+	say_bool(template, CKA_SIGN, true);
+	say_names(template, making);
+	if (rung == MINIMAL)
+		return;
+	say_bool(template, CKA_SENSITIVE, true);
+	say_bool(template, CKA_EXTRACTABLE, false);
+	if (rung != EXPLICIT && !decrypts)
+		return;
+	say_bool(template, CKA_DECRYPT, decrypts);
+	if (rung != EXPLICIT)
+		return;
+	say_bool(template, CKA_UNWRAP, false);
+	say_bool(template, CKA_DERIVE, false);
+	say_bool(template, CKA_SIGN_RECOVER, false);
+}
+
+/* Answers that fewer attributes may help against. */
+static bool too_much_said(CK_RV rv)
+{
+	return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+	       rv == CKR_ATTRIBUTE_READ_ONLY;
+}
+
+static CK_RV make_rung(struct making *making, enum rung rung, bool other_spelling)
+{
+	static const unsigned char exponent[] = { 1, 0, 1 };
+	struct template public_half = { .count = 0 }, private_half = { .count = 0 };
+	CK_ULONG bits = making->spec.bits;
+	CK_MECHANISM mechanism = { CKM_EC_KEY_PAIR_GEN, NULL, 0 };
+	struct ks_bytes curve = KS_NONE;
+
+	say_public(&public_half, making, rung);
+	say_private(&private_half, making, rung);
+	if (making->spec.type == KS_KEY_RSA) {
+		mechanism.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN;
+		say(&public_half, CKA_MODULUS_BITS, &bits, sizeof(bits));
+		say(&public_half, CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
+	} else {
+		if (making->spec.type == KS_KEY_ED25519)
+			mechanism.mechanism = CKM_EC_EDWARDS_KEY_PAIR_GEN;
+		if (ks_p11_curve(&curve, &making->spec, other_spelling) < 0)
+			return CKR_CURVE_NOT_SUPPORTED;
+		say(&public_half, CKA_EC_PARAMS, curve.data, curve.size);
+	}
+	return ks_p11_make_pair(&making->token->on, making->session, &mechanism, public_half.at, public_half.count, private_half.at,
+				private_half.count, &making->public_key, &making->private_key);
+}
+
+static CK_RV make(struct making *making)
+{
+	CK_RV rv = CKR_OK;
+
+	for (enum rung rung = EXPLICIT; rung < RUNGS; rung++) {
+		rv = make_rung(making, rung, false);
+		/* Ed25519 is named by a string in PKCS#11 v3.0 and SoftHSM, by its OID elsewhere. */
+		if (making->spec.type == KS_KEY_ED25519 && (rv == CKR_DOMAIN_PARAMS_INVALID || rv == CKR_CURVE_NOT_SUPPORTED ||
+							    rv == CKR_ATTRIBUTE_VALUE_INVALID))
+			rv = make_rung(making, rung, true);
+		if (!too_much_said(rv))
+			return rv;
+	}
+	return rv;
+}
+
+/* ---- what must not stay ---- */
+
+/* Removes what carries our id; false when something may be left. */
+static bool sweep(const struct making *making)
+{
+	CK_ATTRIBUTE wanted = { CKA_ID, (void *)making->id.data, making->id.size };
+	ks_auto_mem CK_OBJECT_HANDLE *left = NULL;
+	size_t count = 0;
+	bool clean = ks_p11_find(&making->token->on, making->session, &wanted, 1, &left, &count) == CKR_OK;
+
+	for (size_t i = 0; clean && i < count; i++) {
+		clean = ks_p11_destroy(&making->token->on, making->session, left[i]) == CKR_OK;
+		if (clean)
+			ks_p11_snapshot_drop(making->token, left[i]);
+	}
+	return clean;
+}
+
+/* Ends a failure: nothing stays, or the sentence says what may be left and how to remove it. */
+static int unmake(const struct making *making, int rc)
+{
+	ks_auto_mem char *uri = ks_p11_uri(making->token, making->id, KS_NONE, NULL);
+
+	if (sweep(making))
+		return rc;
+	return ks_hint(making->token->ctx, rc,
+		       "a half-made pair may have stayed; when the token answers again, this removes it: keystow remove '%s'",
+		       uri ? uri : making->token->uri);
+}
+
+/* ---- looking at what was made ---- */
+
+static int check_halves(const struct making *making, const struct ks_p11_object *public_key, const struct ks_p11_object *private_key)
+{
+	struct ks_p11_token *token = making->token;
+
+	if (public_key->class != CKO_PUBLIC_KEY || private_key->class != CKO_PRIVATE_KEY || !public_key->spki.size ||
+	    !ks_bytes_equal(public_key->spki, private_key->spki))
+		return ks_fail(token->ctx, KS_ELIES, "token %s says that it made a key pair, but gives no matching halves",
+			       token->shown);
+	if (public_key->key.type != making->spec.type ||
+	    (making->spec.type != KS_KEY_ED25519 && public_key->key.bits != making->spec.bits))
+		return ks_fail(token->ctx, KS_ELIES, "token %s made another kind of key than it was asked for", token->shown);
+	if (!ks_bytes_equal(public_key->id, making->id) || !ks_bytes_equal(private_key->id, making->id))
+		return ks_fail(token->ctx, KS_ELIES, "token %s did not keep the id that it was given for the new key", token->shown);
+	return 0;
+}
+
+static int check_strength(const struct making *making, const struct ks_p11_object *private_key)
+{
+	struct ks_p11_token *token = making->token;
+
+	if (!(private_key->flags & KS_SENSITIVE))
+		ks_notice(token->ctx, KS_EWEAK, token->uri, "some cards tell the truth only after they were opened anew",
+			  "token %s does not say that the new key is sensitive", token->shown);
+	if ((private_key->flags & KS_EXTRACTABLE) && !making->wish->allow_extractable)
+		return ks_hint(token->ctx,
+			       ks_fail(token->ctx, KS_EWEAK, "token %s made a key that can be taken out of it", token->shown),
+			       "it was removed again; --allow-extractable accepts such a key");
+	if (making->wish->label.data && !ks_bytes_equal(private_key->label, making->wish->label))
+		ks_notice(token->ctx, KS_ELOSSY, token->uri, "keystow list shows the label it has",
+			  "token %s gave the new key another label", token->shown);
+	return 0;
+}
+
+static int read_back(const struct making *making)
+{
+	const struct ks_p11_object *public_key, *private_key;
+	size_t count;
+	int rc = ks_p11_snapshot_add(&public_key, making->token, making->session, making->public_key);
+
+	if (rc == 0)
+		rc = ks_p11_snapshot_add(&private_key, making->token, making->session, making->private_key);
+	if (rc < 0)
+		return rc;
+	count = ks_p11_snapshot_count(making->token);
+	public_key = ks_p11_snapshot_at(making->token, count - 2);
+	rc = check_halves(making, public_key, private_key);
+	return rc < 0 ? rc : check_strength(making, private_key);
+}
+
+static int give(const struct making *making, struct ks_set *into)
+{
+	size_t count = ks_p11_snapshot_count(making->token);
+	int rc = ks_p11_item_add(NULL, into, making->token, ks_p11_snapshot_at(making->token, count - 1));
+
+	return rc < 0 ? rc : ks_p11_item_add(NULL, into, making->token, ks_p11_snapshot_at(making->token, count - 2));
+}
+
+/* ---- the whole ---- */
+
+/* The wish's own id, else a random one that nothing on the token has. */
+static int choose_id(struct making *making)
+{
+	struct ks_p11_token *token = making->token;
+
+	making->id = making->wish->id;
+	if (making->id.data && !ks_p11_by_id(token, making->id, NULL))
+		return 0;
+	if (making->id.data)
+		return ks_hint(token->ctx, ks_fail(token->ctx, KS_EEXISTS, "token %s has an object with this id already", token->shown),
+			       "leave the id out and a free one is chosen");
+	do {
+		if (RAND_bytes(making->id_bytes, ID_SIZE) != 1)
+			return ks_fail_openssl(token->ctx, KS_EBUG, "no random numbers");
+		making->id = KS_BYTES(making->id_bytes, ID_SIZE);
+	} while (ks_p11_by_id(token, making->id, NULL));
+	return 0;
+}
+
+static int check_wish(struct making *making)
+{
+	struct ks_keyspec *spec = &making->spec;
+	struct ks_bytes curve;
+	char title[32];
+
+	*spec = making->wish->spec;
+	if (spec->type == KS_KEY_RSA && spec->bits == 0)
+		spec->bits = 2048;
+	if (spec->type == KS_KEY_RSA && spec->bits >= 2048 && spec->bits <= 4096 && spec->bits % 8 == 0)
+		return 0;
+	if (spec->type != KS_KEY_RSA && ks_p11_curve(&curve, spec, false) == 0)
+		return 0;
+	ks_keyspec_title(title, spec);
+	return ks_hint(making->token->ctx, ks_fail(making->token->ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
+		       "RSA 2048 to 4096, EC P-256, P-384, P-521 and Ed25519 are made");
+}
+
+int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into, const struct ks_generate *wish)
+{
+	struct making making = { .token = token, .session = session, .wish = wish };
+	char title[32];
+	CK_RV rv;
+	int rc = check_wish(&making);
+
+	if (rc == 0)
+		rc = choose_id(&making);
+	if (rc < 0)
+		return rc;
+	ks_keyspec_title(title, &making.spec);
+	rc = ks_progress(token->ctx, "making a key pair in the token", 0, 0);
+	if (rc < 0)
+		return rc;
+	rv = make(&making);
+	if (rv != CKR_OK) {
+		rc = ks_while(token->ctx, ks_p11_failed(token->ctx, &token->on, rv), "making an %s key", title);
+		return unmake(&making, rc);
+	}
+	rc = read_back(&making);
+	if (rc < 0)
+		return unmake(&making, ks_while(token->ctx, rc, "looking at the new %s key", title));
+	return give(&making, into);
+}

@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading objects, finding them again, and giving them out as items.
+ */
+#include "object.h"
+
+#include "certificate.h"
+#include "der.h"
+#include "pkey.h"
+#include "text.h"
+
+#include <openssl/rand.h>
+
+#include <stdio.h>
+#include <string.h>
+
+enum which { BY_ID, BY_SPKI };
+
+struct ks_p11_snapshot {
+	struct ks_p11_object *objects;
+	size_t count, capacity;
+	uint32_t *heads[2]; /* chains of positions + 1; 0 ends one */
+	size_t buckets;	    /* a power of two */
+	uint64_t seed;
+	bool whole;
+};
+
+/* ---- the index ---- */
+
+static uint64_t hash_of(uint64_t seed, struct ks_bytes bytes)
+{
+	uint64_t hash = seed ^ 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < bytes.size; i++)
+		hash = (hash ^ bytes.data[i]) * 0x100000001b3u;
+	return hash ^ hash >> 29;
+}
+
+static struct ks_bytes key_of(const struct ks_p11_object *object, enum which which)
+{
+	return which == BY_ID ? object->id : object->spki;
+}
+
+static uint32_t *next_of(struct ks_p11_object *object, enum which which)
+{
+	return which == BY_ID ? &object->next_id : &object->next_spki;
+}
+
+static void index_put(struct ks_p11_snapshot *snapshot, size_t n)
+{
+	for (enum which which = BY_ID; which <= BY_SPKI; which++) {
+		struct ks_bytes key = key_of(&snapshot->objects[n], which);
+		uint32_t *head;
+
+		if (key.size == 0)
+			continue;
+		head = &snapshot->heads[which][hash_of(snapshot->seed, key) & (snapshot->buckets - 1)];
+		*next_of(&snapshot->objects[n], which) = *head;
+		*head = (uint32_t)n + 1;
+	}
+}
+
+static int index_build(struct ks_p11_snapshot *snapshot)
+{
+	size_t buckets = 256;
+
+	while (buckets < snapshot->count * 2)
+		buckets *= 2;
+	for (enum which which = BY_ID; which <= BY_SPKI; which++) {
+		free(snapshot->heads[which]);
+		snapshot->heads[which] = ks_array(buckets, sizeof(uint32_t));
+		if (!snapshot->heads[which])
+			return KS_ENOMEM;
+	}
+	snapshot->buckets = buckets;
+	for (size_t i = 0; i < snapshot->count; i++)
+		index_put(snapshot, i);
+	return 0;
+}
+
+static const struct ks_p11_object *index_find(const struct ks_p11_snapshot *snapshot, enum which which, struct ks_bytes key,
+					      const struct ks_p11_object *after)
+{
+	uint32_t at;
+
+	if (!snapshot || !snapshot->buckets || key.size == 0)
+		return NULL;
+	at = after ? *next_of((struct ks_p11_object *)after, which)
+		   : snapshot->heads[which][hash_of(snapshot->seed, key) & (snapshot->buckets - 1)];
+	for (; at; at = *next_of(&snapshot->objects[at - 1], which)) {
+		if (ks_bytes_equal(key_of(&snapshot->objects[at - 1], which), key))
+			return &snapshot->objects[at - 1];
+	}
+	return NULL;
+}
+
+const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id, const struct ks_p11_object *after)
+{
+	return index_find(token->snapshot, BY_ID, id, after);
+}
+
+const struct ks_p11_object *ks_p11_by_spki(const struct ks_p11_token *token, struct ks_bytes spki,
+					   const struct ks_p11_object *after)
+{
+	return index_find(token->snapshot, BY_SPKI, spki, after);
+}
+
+/* ---- reading one object ---- */
+
+/* Room for one batched read. Odd sizes: an attribute that "has" exactly such a length was left untouched by the module. */
+struct reading {
+	CK_OBJECT_CLASS class;
+	CK_KEY_TYPE key_type;
+	CK_CERTIFICATE_TYPE certificate_type;
+	CK_BBOOL local, sensitive, extractable, always, trusted;
+	unsigned char label[259], id[259], modulus[2051], exponent[19], params[131], point[263];
+	CK_ATTRIBUTE at[14];
+};
+
+enum {
+	AT_CLASS, AT_KEY_TYPE, AT_CERTIFICATE_TYPE, AT_LOCAL, AT_SENSITIVE, AT_EXTRACTABLE, AT_ALWAYS, AT_TRUSTED,
+	AT_LABEL, AT_ID, AT_MODULUS, AT_EXPONENT, AT_PARAMS, AT_POINT, AT_COUNT,
+};
+
+static void reading_start(struct reading *r)
+{
+	const CK_ATTRIBUTE wanted[AT_COUNT] = {
+		[AT_CLASS] = { CKA_CLASS, &r->class, sizeof(r->class) },
+		[AT_KEY_TYPE] = { CKA_KEY_TYPE, &r->key_type, sizeof(r->key_type) },
+		[AT_CERTIFICATE_TYPE] = { CKA_CERTIFICATE_TYPE, &r->certificate_type, sizeof(r->certificate_type) },
+		[AT_LOCAL] = { CKA_LOCAL, &r->local, sizeof(r->local) },
+		[AT_SENSITIVE] = { CKA_SENSITIVE, &r->sensitive, sizeof(r->sensitive) },
+		[AT_EXTRACTABLE] = { CKA_EXTRACTABLE, &r->extractable, sizeof(r->extractable) },
+		[AT_ALWAYS] = { CKA_ALWAYS_AUTHENTICATE, &r->always, sizeof(r->always) },
+		[AT_TRUSTED] = { CKA_TRUSTED, &r->trusted, sizeof(r->trusted) },
+		[AT_LABEL] = { CKA_LABEL, r->label, sizeof(r->label) },
+		[AT_ID] = { CKA_ID, r->id, sizeof(r->id) },
+		[AT_MODULUS] = { CKA_MODULUS, r->modulus, sizeof(r->modulus) },
+		[AT_EXPONENT] = { CKA_PUBLIC_EXPONENT, r->exponent, sizeof(r->exponent) },
+		[AT_PARAMS] = { CKA_EC_PARAMS, r->params, sizeof(r->params) },
+		[AT_POINT] = { CKA_EC_POINT, r->point, sizeof(r->point) },
+	};
+
+	memcpy(r->at, wanted, sizeof(wanted));
+	r->class = r->key_type = r->certificate_type = CK_UNAVAILABLE_INFORMATION;
+	r->local = r->sensitive = r->extractable = r->always = r->trusted = 0xff;
+}
+
+static struct ks_bytes reading_bytes(const struct reading *r, size_t n, size_t room)
+{
+	if (r->at[n].ulValueLen == CK_UNAVAILABLE_INFORMATION || r->at[n].ulValueLen >= room)
+		return KS_NONE;
+	return KS_BYTES(r->at[n].pValue, r->at[n].ulValueLen);
+}
+
+/* Modules that give up a batch at the first attribute that an object lacks are asked for each by itself. */
+static CK_RV reading_single(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, struct reading *r)
+{
+	reading_start(r);
+	for (size_t i = 0; i < AT_COUNT; i++) {
+		CK_RV rv = ks_p11_attributes(&token->on, session, handle, &r->at[i], 1);
+
+		if (rv != CKR_OK && rv != CKR_BUFFER_TOO_SMALL)
+			return rv;
+	}
+	return CKR_OK;
+}
+
+static CK_RV reading_do(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, struct reading *r)
+{
+	CK_RV rv;
+
+	reading_start(r);
+	rv = ks_p11_attributes(&token->on, session, handle, r->at, AT_COUNT);
+	if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && r->class == CK_UNAVAILABLE_INFORMATION)
+		return reading_single(token, session, handle, r);
+	return rv == CKR_BUFFER_TOO_SMALL ? CKR_OK : rv;
+}
+
+/* ---- public keys, as SubjectPublicKeyInfo (RFC 5280 4.1) ---- */
+
+#define OID_RSA "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"
+#define OID_EC "\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+#define OID_ED25519 "\x06\x03\x2b\x65\x70"
+#define OID_ED448 "\x06\x03\x2b\x65\x71"
+
+static void put_unsigned(struct ks_buffer *out, struct ks_bytes number)
+{
+	size_t mark;
+
+	while (number.size > 1 && number.data[0] == 0)
+		number = KS_BYTES(number.data + 1, number.size - 1);
+	mark = ks_der_open(out, KS_DER_INTEGER);
+	if (number.size && (number.data[0] & 0x80))
+		ks_buffer_put(out, "", 1);
+	ks_buffer_put(out, number.data, number.size);
+	ks_der_close(out, mark);
+}
+
+static void put_rsa(struct ks_buffer *out, struct ks_bytes modulus, struct ks_bytes exponent)
+{
+	size_t whole = ks_der_open(out, KS_DER_SEQUENCE), bits, key;
+
+	ks_der_put(out, KS_DER_SEQUENCE, KS_BYTES(OID_RSA, sizeof(OID_RSA) - 1));
+	bits = ks_der_open(out, KS_DER_BITS);
+	ks_buffer_put(out, "", 1);
+	key = ks_der_open(out, KS_DER_SEQUENCE);
+	put_unsigned(out, modulus);
+	put_unsigned(out, exponent);
+	ks_der_close(out, key);
+	ks_der_close(out, bits);
+	ks_der_close(out, whole);
+}
+
+static void put_point(struct ks_buffer *out, struct ks_bytes algorithm, struct ks_bytes params, struct ks_bytes point)
+{
+	size_t whole = ks_der_open(out, KS_DER_SEQUENCE), part = ks_der_open(out, KS_DER_SEQUENCE);
+
+	ks_buffer_put(out, algorithm.data, algorithm.size);
+	ks_buffer_put(out, params.data, params.size);
+	ks_der_close(out, part);
+	part = ks_der_open(out, KS_DER_BITS);
+	ks_buffer_put(out, "", 1);
+	ks_buffer_put(out, point.data, point.size);
+	ks_der_close(out, part);
+	ks_der_close(out, whole);
+}
+
+/* Points come wrapped in an OCTET STRING, as PKCS#11 wants it, or raw. */
+static struct ks_bytes point_bare(struct ks_bytes point)
+{
+	struct ks_der octets;
+
+	return ks_der_only(&octets, point, KS_DER_OCTETS) == 0 ? octets.content : point;
+}
+
+static void put_spki(struct ks_buffer *out, const struct reading *r)
+{
+	struct ks_bytes modulus = reading_bytes(r, AT_MODULUS, sizeof(r->modulus));
+	struct ks_bytes exponent = reading_bytes(r, AT_EXPONENT, sizeof(r->exponent));
+	struct ks_bytes params = reading_bytes(r, AT_PARAMS, sizeof(r->params));
+	struct ks_bytes point = point_bare(reading_bytes(r, AT_POINT, sizeof(r->point)));
+	struct ks_der oid;
+
+	if (r->key_type == CKK_RSA && modulus.size && exponent.size)
+		put_rsa(out, modulus, exponent);
+	else if (r->key_type == CKK_EC && point.size && ks_der_only(&oid, params, KS_DER_OID) == 0)
+		put_point(out, KS_BYTES(OID_EC, sizeof(OID_EC) - 1), params, point);
+	else if (r->key_type == CKK_EC_EDWARDS && point.size == 32)
+		put_point(out, KS_BYTES(OID_ED25519, sizeof(OID_ED25519) - 1), KS_NONE, point);
+	else if (r->key_type == CKK_EC_EDWARDS && point.size == 57)
+		put_point(out, KS_BYTES(OID_ED448, sizeof(OID_ED448) - 1), KS_NONE, point);
+}
+
+/* ---- objects out of readings ---- */
+
+static void object_clear(struct ks_p11_object *object)
+{
+	free(object->blob);
+	*object = (struct ks_p11_object){ 0 };
+}
+
+static struct ks_bytes blob_put(unsigned char **at, struct ks_bytes bytes)
+{
+	unsigned char *place = *at;
+
+	if (!bytes.data)
+		return KS_NONE;
+	if (bytes.size)
+		memcpy(place, bytes.data, bytes.size);
+	*at += bytes.size;
+	return KS_BYTES(place, bytes.size);
+}
+
+/* Puts the parts into one allocation; each stays absent when it is. */
+static int object_keep(struct ks_p11_object *object, struct ks_bytes label, struct ks_bytes id, struct ks_bytes params,
+		       struct ks_bytes spki, struct ks_bytes value)
+{
+	unsigned char *blob = malloc(label.size + id.size + params.size + spki.size + value.size + 1), *at = blob, *before = object->blob;
+
+	if (!blob)
+		return KS_ENOMEM;
+	object->label = blob_put(&at, label);
+	object->id = blob_put(&at, id);
+	object->ec_params = blob_put(&at, params);
+	object->spki = blob_put(&at, spki);
+	object->value = blob_put(&at, value);
+	object->blob = blob;
+	free(before);
+	return 0;
+}
+
+static unsigned flags_of(const struct ks_p11_token *token, const struct reading *r)
+{
+	unsigned flags = KS_ON_DEVICE;
+
+	if (r->class != CKO_PRIVATE_KEY && r->class != CKO_SECRET_KEY)
+		return 0;
+	if (r->sensitive == CK_TRUE)
+		flags |= KS_SENSITIVE;
+	if (r->extractable == CK_TRUE)
+		flags |= KS_EXTRACTABLE;
+	if (r->local == CK_TRUE)
+		flags |= KS_MADE_HERE;
+	/* NSS softoken 3.87 answers CKA_LOCAL false for keys that it made. */
+	else if (r->local != CK_FALSE || strncmp(token->manufacturer, "Mozilla", 7) == 0)
+		flags |= KS_ORIGIN_UNKNOWN;
+	return flags;
+}
+
+/* Labels and ids longer than the batch had room for. */
+static CK_RV long_value(struct ks_buffer **out, struct ks_bytes *bytes, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *attribute)
+{
+	CK_RV rv;
+
+	if (bytes->data || attribute->ulValueLen != CK_UNAVAILABLE_INFORMATION)
+		return CKR_OK;
+	rv = ks_p11_value(&token->on, session, handle, attribute->type, out);
+	if (rv == CKR_OK && *out)
+		*bytes = ks_buffer_bytes(*out);
+	return rv;
+}
+
+static int certificate_read(struct ks_bytes *spki, struct ks_p11_object *object, struct ks_bytes value)
+{
+	struct ks_certificate_facts facts;
+
+	if (value.size == 0 || ks_certificate_facts(&facts, value) < 0) {
+		object->flags |= KS_UNDECODED;
+		object->status = KS_EDAMAGED;
+		return 0;
+	}
+	*spki = facts.spki;
+	object->key = facts.key;
+	return 0;
+}
+
+/* The certificate itself: mostly below 4 KiB, so one call does. */
+static CK_RV certificate_value(struct ks_buffer **out, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			       CK_OBJECT_HANDLE handle)
+{
+	ks_auto(buffer) buffer = ks_buffer_new(4099);
+	CK_ATTRIBUTE value = { CKA_VALUE, NULL, 4097 };
+	CK_RV rv;
+
+	if (!buffer || !(value.pValue = ks_buffer_room(buffer, 4097)))
+		return CKR_HOST_MEMORY;
+	rv = ks_p11_attributes(&token->on, session, handle, &value, 1);
+	if (rv == CKR_BUFFER_TOO_SMALL)
+		return ks_p11_value(&token->on, session, handle, CKA_VALUE, out);
+	if (rv != CKR_OK || value.ulValueLen == CK_UNAVAILABLE_INFORMATION)
+		return rv;
+	buffer->size = value.ulValueLen;
+	*out = ks_take(buffer);
+	return CKR_OK;
+}
+
+static CK_RV object_fill(struct ks_p11_object *object, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			 const struct reading *r)
+{
+	ks_auto(buffer) label_long = NULL;
+	ks_auto(buffer) id_long = NULL;
+	ks_auto(buffer) value = NULL;
+	ks_auto(buffer) public_key = ks_buffer_new(4096);
+	struct ks_bytes label = reading_bytes(r, AT_LABEL, sizeof(r->label)), id = reading_bytes(r, AT_ID, sizeof(r->id));
+	struct ks_bytes params = reading_bytes(r, AT_PARAMS, sizeof(r->params)), spki = KS_NONE;
+	CK_RV rv = public_key ? CKR_OK : CKR_HOST_MEMORY;
+
+	if (rv == CKR_OK)
+		rv = long_value(&label_long, &label, token, session, object->handle, &r->at[AT_LABEL]);
+	if (rv == CKR_OK && r->class != CKO_DATA)
+		rv = long_value(&id_long, &id, token, session, object->handle, &r->at[AT_ID]);
+	if (rv == CKR_OK && r->class == CKO_CERTIFICATE && r->certificate_type == CKC_X_509)
+		rv = certificate_value(&value, token, session, object->handle);
+	if (rv != CKR_OK)
+		return rv;
+	if (r->class == CKO_PUBLIC_KEY || r->class == CKO_PRIVATE_KEY) {
+		put_spki(public_key, r);
+		if (public_key->size && !public_key->status)
+			spki = ks_buffer_bytes(public_key);
+		object->key = ks_keyspec_of_spki(spki);
+	}
+	if (r->class == CKO_CERTIFICATE && r->certificate_type == CKC_X_509)
+		certificate_read(&spki, object, value ? ks_buffer_bytes(value) : KS_NONE);
+	return object_keep(object, label, id, params, spki, value ? ks_buffer_bytes(value) : KS_NONE) < 0 ? CKR_HOST_MEMORY : CKR_OK;
+}
+
+/* Only what ends all work on the token is a failure; anything else marks the object. */
+static CK_RV object_read(struct ks_p11_object *object, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			 CK_OBJECT_HANDLE handle)
+{
+	struct reading r;
+	CK_RV rv;
+
+	*object = (struct ks_p11_object){ .handle = handle, .class = CK_UNAVAILABLE_INFORMATION };
+	rv = reading_do(token, session, handle, &r);
+	if (rv == CKR_OK) {
+		object->class = r.class;
+		object->key_type = r.key_type;
+		object->flags = flags_of(token, &r);
+		object->always_authenticate = r.always == CK_TRUE;
+		object->trusted = r.class == CKO_CERTIFICATE && r.trusted == CK_TRUE;
+		rv = object_fill(object, token, session, &r);
+	}
+	if (rv != CKR_OK) {
+		object->flags |= KS_UNDECODED;
+		object->status = ks_p11_status(rv);
+	}
+	return rv;
+}
+
+/* ---- the snapshot ---- */
+
+void ks_p11_snapshot_free(struct ks_p11_snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	for (size_t i = 0; i < snapshot->count; i++)
+		object_clear(&snapshot->objects[i]);
+	free(snapshot->objects);
+	free(snapshot->heads[BY_ID]);
+	free(snapshot->heads[BY_SPKI]);
+	free(snapshot);
+}
+static inline void ks_p11_snapshot_freep(struct ks_p11_snapshot **snapshot)
+{
+	ks_p11_snapshot_free(*snapshot);
+}
+
+static struct ks_p11_snapshot *snapshot_new(void)
+{
+	struct ks_p11_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
+	if (!snapshot)
+		return NULL;
+	if (RAND_bytes((unsigned char *)&snapshot->seed, sizeof(snapshot->seed)) != 1 || index_build(snapshot) < 0) {
+		ks_p11_snapshot_free(snapshot);
+		return NULL;
+	}
+	return snapshot;
+}
+
+/* A failure of the device or of memory ends the listing; the rest belongs to the one object. */
+static bool fatal(CK_RV rv)
+{
+	int status = ks_p11_status(rv);
+
+	return status == KS_EGONE || status == KS_ENOMEM || status == KS_ELOCKED || rv == CKR_DEVICE_ERROR || rv == CKR_USER_NOT_LOGGED_IN;
+}
+
+static int snapshot_read(struct ks_p11_snapshot *snapshot, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			 const CK_OBJECT_HANDLE *handles, size_t count)
+{
+	if (ks_array_grow(&snapshot->objects, &snapshot->capacity, snapshot->count + count, sizeof(*snapshot->objects)) < 0)
+		return ks_nomem(token->ctx);
+	for (size_t i = 0; i < count; i++) {
+		CK_RV rv = object_read(&snapshot->objects[snapshot->count], token, session, handles[i]);
+
+		if (rv == CKR_OBJECT_HANDLE_INVALID) { /* removed by somebody since the search */
+			object_clear(&snapshot->objects[snapshot->count]);
+			continue;
+		}
+		snapshot->count++;
+		if (fatal(rv))
+			return ks_p11_failed(token->ctx, &token->on, rv);
+	}
+	return 0;
+}
+
+/*
+ * The public key of a private one. No token gives it in the same way: RSA keys have their modulus, EC keys mostly nothing; then the
+ * public object with the same id and type, the certificate with the same id, and CKA_PUBLIC_KEY_INFO are tried.
+ */
+static const struct ks_p11_object *partner_of(const struct ks_p11_snapshot *snapshot, const struct ks_p11_object *key)
+{
+	const struct ks_p11_object *at = NULL, *certificate = NULL;
+
+	while ((at = index_find(snapshot, BY_ID, key->id, at))) {
+		if (at->class == CKO_PUBLIC_KEY && at->key_type == key->key_type && at->spki.size &&
+		    (!key->ec_params.data || ks_bytes_equal(at->ec_params, key->ec_params)))
+			return at;
+		if (at->class == CKO_CERTIFICATE && at->spki.size)
+			certificate = at;
+	}
+	return certificate;
+}
+
+static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct ks_p11_token *token, CK_SESSION_HANDLE session)
+{
+	struct ks_p11_object *key = &snapshot->objects[n];
+	const struct ks_p11_object *partner;
+	ks_auto(buffer) told = NULL;
+	struct ks_bytes spki = KS_NONE;
+
+	if (key->class != CKO_PRIVATE_KEY || key->spki.size || key->status)
+		return 0;
+	partner = partner_of(snapshot, key);
+	if (partner)
+		spki = partner->spki;
+	else if (ks_p11_value(&token->on, session, key->handle, CKA_PUBLIC_KEY_INFO, &told) == CKR_OK && told)
+		spki = ks_buffer_bytes(told);
+	if (spki.size == 0)
+		return 0;
+	key->key = ks_keyspec_of_spki(spki);
+	return object_keep(key, key->label, key->id, key->ec_params, spki, KS_NONE) < 0 ? ks_nomem(token->ctx) : 0;
+}
+
+int ks_p11_snapshot_load(struct ks_p11_token *token, CK_SESSION_HANDLE session)
+{
+	__attribute__((cleanup(ks_p11_snapshot_freep))) struct ks_p11_snapshot *snapshot = snapshot_new();
+	ks_auto_mem CK_OBJECT_HANDLE *handles = NULL;
+	size_t count = 0;
+	int rc;
+
+	if (!snapshot)
+		return ks_nomem(token->ctx);
+	rc = ks_p11_failed(token->ctx, &token->on, ks_p11_find(&token->on, session, NULL, 0, &handles, &count));
+	if (rc == 0)
+		rc = snapshot_read(snapshot, token, session, handles, count);
+	if (rc == 0 && index_build(snapshot) < 0)
+		rc = ks_nomem(token->ctx);
+	for (size_t i = 0; rc == 0 && i < snapshot->count; i++)
+		rc = public_half_find(snapshot, i, token, session);
+	if (rc == 0 && index_build(snapshot) < 0)
+		rc = ks_nomem(token->ctx);
+	if (rc < 0)
+		return ks_while(token->ctx, rc, "listing token %s", token->shown);
+	snapshot->whole = token->who != KS_P11_NOBODY || !(token->info.flags & CKF_LOGIN_REQUIRED);
+	ks_p11_snapshot_free(token->snapshot);
+	token->snapshot = ks_take(snapshot);
+	return 0;
+}
+
+int ks_p11_snapshot_add(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			CK_OBJECT_HANDLE handle)
+{
+	struct ks_p11_snapshot *snapshot = token->snapshot;
+	struct ks_p11_object *object;
+	size_t n;
+	CK_RV rv;
+	int rc;
+
+	if (!snapshot && !(snapshot = token->snapshot = snapshot_new()))
+		return ks_nomem(token->ctx);
+	if (ks_array_grow(&snapshot->objects, &snapshot->capacity, snapshot->count + 1, sizeof(*snapshot->objects)) < 0)
+		return ks_nomem(token->ctx);
+	n = snapshot->count;
+	object = &snapshot->objects[n];
+	rv = object_read(object, token, session, handle);
+	if (rv != CKR_OK) {
+		object_clear(object);
+		return ks_p11_failed(token->ctx, &token->on, rv);
+	}
+	rc = public_half_find(snapshot, n, token, session);
+	if (rc < 0) {
+		object_clear(object);
+		return rc;
+	}
+	snapshot->count++;
+	if (snapshot->count > snapshot->buckets) {
+		if (index_build(snapshot) < 0)
+			return ks_nomem(token->ctx);
+	} else {
+		index_put(snapshot, n);
+	}
+	*out = object;
+	return 0;
+}
+
+static struct ks_p11_object *snapshot_handle(struct ks_p11_snapshot *snapshot, CK_OBJECT_HANDLE handle)
+{
+	for (size_t i = snapshot ? snapshot->count : 0; i-- > 0;) {
+		if (snapshot->objects[i].handle == handle)
+			return &snapshot->objects[i];
+	}
+	return NULL;
+}
+
+void ks_p11_snapshot_drop(struct ks_p11_token *token, CK_OBJECT_HANDLE handle)
+{
+	struct ks_p11_snapshot *snapshot = token->snapshot;
+	struct ks_p11_object *object = snapshot_handle(snapshot, handle);
+	size_t behind;
+
+	if (!object)
+		return;
+	behind = snapshot->count - 1 - (size_t)(object - snapshot->objects);
+	object_clear(object);
+	memmove(object, object + 1, behind * sizeof(*object));
+	snapshot->count--;
+	index_build(snapshot);
+}
+
+int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label, struct ks_bytes id)
+{
+	struct ks_p11_object *object = snapshot_handle(token->snapshot, handle);
+
+	if (!object)
+		return 0;
+	if (object_keep(object, label.data ? label : object->label, id.data ? id : object->id, object->ec_params, object->spki,
+			object->value) < 0 ||
+	    index_build(token->snapshot) < 0)
+		return ks_nomem(token->ctx);
+	return 0;
+}
+
+size_t ks_p11_snapshot_count(const struct ks_p11_token *token)
+{
+	return token->snapshot ? token->snapshot->count : 0;
+}
+
+const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token, size_t n)
+{
+	return &token->snapshot->objects[n];
+}
+
+bool ks_p11_snapshot_whole(const struct ks_p11_token *token)
+{
+	return token->snapshot && token->snapshot->whole;
+}
+
+/* ---- items ---- */
+
+static enum ks_kind kind_of(const struct ks_p11_object *object)
+{
+	switch (object->class) {
+	case CKO_PRIVATE_KEY:
+		return KS_PRIVATE_KEY;
+	case CKO_PUBLIC_KEY:
+		return object->spki.size ? KS_PUBLIC_KEY : KS_OPAQUE;
+	case CKO_SECRET_KEY:
+		return KS_SECRET_KEY;
+	case CKO_CERTIFICATE:
+		return object->value.size && !(object->flags & KS_UNDECODED) ? KS_CERTIFICATE : KS_OPAQUE;
+	default:
+		return KS_OPAQUE;
+	}
+}
+
+static const char *about(const struct ks_p11_object *object)
+{
+	switch (object->class) {
+	case CKO_DATA:
+		return "data object";
+	case CKO_CERTIFICATE:
+		return "certificate that is not X.509, or is damaged";
+	case CKO_PUBLIC_KEY:
+		return "public key of an unknown kind";
+	case CKO_HW_FEATURE:
+		return "hardware feature";
+	case CKO_DOMAIN_PARAMETERS:
+		return "domain parameters";
+	case CK_UNAVAILABLE_INFORMATION:
+		return "object that the token does not describe";
+	default:
+		return "object of an unknown class";
+	}
+}
+
+static struct ks_bytes copied(struct ks_set *into, struct ks_bytes bytes)
+{
+	return bytes.data && bytes.size ? ks_set_bytes(into, bytes.data, bytes.size) : KS_NONE;
+}
+
+bool ks_p11_ref_of(struct ks_p11_ref *out, const struct ks_item *item)
+{
+	const struct ks_item *original = item->origin ? item->origin : item;
+
+	if (!original->from || original->from->pkey != ks_p11_item_pkey || original->raw.size != sizeof(*out))
+		return false;
+	memcpy(out, original->raw.data, sizeof(*out));
+	return true;
+}
+
+static void object_problem(struct ks_set *into, const struct ks_p11_token *token, const struct ks_p11_object *object)
+{
+	ks_auto_mem char *label = ks_text_show(object->label);
+
+	ks_set_problem(into, object->status, "the other objects are not concerned",
+		       "an object of token %s cannot be understood: %s, label \"%s\", handle %lu", token->shown, about(object),
+		       label ? label : "", object->handle);
+}
+
+int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token, const struct ks_p11_object *object)
+{
+	static const struct ks_item_from from = { .pkey = ks_p11_item_pkey };
+	const struct ks_p11_ref ref = { token, object->handle, object->class, object->always_authenticate };
+	struct ks_item *item = ks_set_add(into, kind_of(object));
+
+	if (!item || !(item->raw = ks_set_bytes(into, &ref, sizeof(ref))).data)
+		return ks_nomem(token->ctx);
+	item->flags = object->flags;
+	item->handle = object->handle;
+	item->from = &from;
+	item->label = copied(into, object->label);
+	item->id = copied(into, object->id);
+	item->key = object->key;
+	if (item->kind == KS_CERTIFICATE)
+		item->der = copied(into, object->value);
+	else if (item->kind == KS_PUBLIC_KEY || item->kind == KS_PRIVATE_KEY)
+		item->spki = copied(into, object->spki);
+	if (item->kind == KS_PUBLIC_KEY)
+		item->der = item->spki;
+	if (item->kind == KS_OPAQUE)
+		item->about = about(object);
+	if (object->trusted)
+		item->trust.trusted = KS_FOR_ANY;
+	if (object->status)
+		object_problem(into, token, object);
+	if (out)
+		*out = item;
+	return 0;
+}

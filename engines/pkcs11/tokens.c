@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Telling of each token what it says of itself.
+ */
+#include "tokens.h"
+
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void strings_free(char **strings)
+{
+	for (size_t i = 0; strings && strings[i]; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+static void token_free(struct ks_token *token)
+{
+	free(token->uri);
+	free(token->label);
+	free(token->serial);
+	free(token->manufacturer);
+	free(token->model);
+	free(token->module);
+	strings_free(token->mechanisms);
+	strings_free(token->orphans);
+	free(token);
+}
+
+void ks_tokens_free(struct ks_token **tokens)
+{
+	for (size_t i = 0; tokens && tokens[i]; i++)
+		token_free(tokens[i]);
+	free(tokens);
+}
+
+static void tokens_freep(struct ks_token ***tokens)
+{
+	ks_tokens_free(*tokens);
+}
+
+/* Hardware and firmware versions have hundredths behind the point (PKCS#11 2.40, 3.1). */
+static void version_text(char out[8], CK_VERSION version)
+{
+	snprintf(out, 8, "%u.%02u", version.major, version.minor);
+}
+
+static void flags_told(struct ks_token *out, CK_FLAGS flags)
+{
+	out->initialized = flags & CKF_TOKEN_INITIALIZED;
+	out->login_required = flags & CKF_LOGIN_REQUIRED;
+	out->user_pin_set = flags & CKF_USER_PIN_INITIALIZED;
+	out->write_protected = flags & CKF_WRITE_PROTECTED;
+	out->pin_pad = flags & CKF_PROTECTED_AUTHENTICATION_PATH;
+	out->pin_low = flags & CKF_USER_PIN_COUNT_LOW;
+	out->pin_last = flags & CKF_USER_PIN_FINAL_TRY;
+	out->pin_locked = flags & CKF_USER_PIN_LOCKED;
+	out->so_pin_low = flags & CKF_SO_PIN_COUNT_LOW;
+	out->so_pin_last = flags & CKF_SO_PIN_FINAL_TRY;
+	out->so_pin_locked = flags & CKF_SO_PIN_LOCKED;
+}
+
+static int mechanisms_told(struct ks_token *out, const struct ks_p11_token *token)
+{
+	ks_auto_mem CK_MECHANISM_TYPE *types = NULL;
+	size_t count = 0;
+	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_mechanisms(&token->on, token->slot, &types, &count));
+
+	if (rc < 0)
+		return rc;
+	out->mechanisms = ks_array(count + 1, sizeof(char *));
+	if (!out->mechanisms)
+		return ks_nomem(token->ctx);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = ks_p11_mechanism_name(types[i]);
+
+		if (!name && asprintf(&out->mechanisms[i], "0x%08lx", types[i]) < 0)
+			out->mechanisms[i] = NULL;
+		if (name)
+			out->mechanisms[i] = strdup(name);
+		if (!out->mechanisms[i])
+			return ks_nomem(token->ctx);
+	}
+	return 0;
+}
+
+static int told(struct ks_token *out, const struct ks_p11_token *token, bool mechanisms)
+{
+	out->uri = strdup(token->uri);
+	out->label = strdup(token->label);
+	out->serial = strdup(token->serial);
+	out->manufacturer = strdup(token->manufacturer);
+	out->model = strdup(token->model);
+	out->module = strdup(token->on.module->name);
+	if (!out->uri || !out->label || !out->serial || !out->manufacturer || !out->model || !out->module)
+		return ks_nomem(token->ctx);
+	out->slot = token->slot;
+	out->pin_min = token->info.ulMinPinLen;
+	out->pin_max = token->info.ulMaxPinLen;
+	flags_told(out, token->info.flags);
+	version_text(out->firmware, token->info.firmwareVersion);
+	version_text(out->hardware, token->info.hardwareVersion);
+	return mechanisms ? mechanisms_told(out, token) : 0;
+}
+
+int ks_pkcs11_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where *where, bool mechanisms)
+{
+	ks_auto_mem struct ks_p11_token **present = NULL;
+	__attribute__((cleanup(tokens_freep))) struct ks_token **tokens = NULL;
+	size_t count = 0;
+	int rc = ks_p11_tokens_present(&present, ctx, where);
+
+	if (rc < 0)
+		return rc;
+	while (present[count])
+		count++;
+	tokens = ks_array(count + 1, sizeof(struct ks_token *));
+	if (!tokens)
+		return ks_nomem(ctx);
+	for (size_t i = 0, put = 0; rc == 0 && i < count; i++) {
+		if (!ks_p11_token_matches(present[i], where))
+			continue;
+		tokens[put] = calloc(1, sizeof(struct ks_token));
+		rc = tokens[put] ? told(tokens[put], present[i], mechanisms) : ks_nomem(ctx);
+		put++;
+	}
+	if (rc < 0)
+		return rc;
+	*out = ks_take(tokens);
+	return 0;
+}
