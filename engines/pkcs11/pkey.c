@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The provider: key management for keys in tokens. Signatures and decryption are in pkey_sign.c and pkey_decrypt.c.
+ *
+ * OpenSSL sees the public half (export, compare, sizes); asked for the private half, export says no. Software keys may be imported
+ * as public keys, because that is how OpenSSL compares a certificate's key with ours.
+ */
+#include "pkey.h"
+
+#include "object.h"
+#include "pkey_provider.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
+
+#include <string.h>
+
+#define KEY_PARAM "keystow-key" /* the address of a struct ks_p11_key, for EVP_PKEY_fromdata */
+
+/* ---- key management ---- */
+
+static struct ks_p11_keydata *keydata_new(void *provider, const char *type)
+{
+	struct ks_p11_keydata *data = calloc(1, sizeof(*data));
+
+	if (data) {
+		data->crypto = provider;
+		data->type = type;
+	}
+	return data;
+}
+
+static void *rsa_new(void *provider)
+{
+	return keydata_new(provider, "RSA");
+}
+
+static void *ec_new(void *provider)
+{
+	return keydata_new(provider, "EC");
+}
+
+static void *ed25519_new(void *provider)
+{
+	return keydata_new(provider, "ED25519");
+}
+
+static void keydata_free(void *state)
+{
+	struct ks_p11_keydata *data = state;
+
+	if (data)
+		ks_p11_key_free(data->key);
+	free(data);
+}
+
+static int keydata_has(const void *state, int selection)
+{
+	const struct ks_p11_keydata *data = state;
+
+	if (!data || !data->key)
+		return 0;
+	return data->key->token || !(selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY);
+}
+
+static int keydata_match(const void *a, const void *b, int selection)
+{
+	const struct ks_p11_keydata *one = a, *other = b;
+
+	(void)selection;
+	return one->key && other->key && EVP_PKEY_eq(one->key->public_half, other->key->public_half) == 1;
+}
+
+/* The public half of a software key, so that it can be compared with one of ours. */
+static int import_public(struct ks_p11_keydata *data, const OSSL_PARAM params[])
+{
+	ks_auto_ssl(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new_from_name(data->crypto, data->type, "provider=default");
+	ks_auto_ssl(EVP_PKEY) public_half = NULL;
+
+	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 || EVP_PKEY_fromdata(ctx, &public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) <= 0)
+		return 0;
+	data->key = calloc(1, sizeof(*data->key));
+	if (!data->key)
+		return 0;
+	data->key->owners = 1;
+	data->key->public_half = ks_take(public_half);
+	return 1;
+}
+
+static int keydata_import(void *state, int selection, const OSSL_PARAM params[])
+{
+	const OSSL_PARAM *ours = OSSL_PARAM_locate_const(params, KEY_PARAM);
+	struct ks_p11_keydata *data = state;
+	struct ks_p11_key *key;
+
+	if (data->key)
+		return 0;
+	if (!ours)
+		return (selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY) && import_public(data, params);
+	if (ours->data_type != OSSL_PARAM_OCTET_STRING || ours->data_size != sizeof(key))
+		return 0;
+	memcpy(&key, ours->data, sizeof(key));
+	data->key = ks_p11_key_ref(key);
+	return 1;
+}
+
+static const OSSL_PARAM *keydata_import_types(int selection)
+{
+	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(KEY_PARAM, NULL, 0), OSSL_PARAM_END };
+
+	(void)selection;
+	return types;
+}
+
+static int keydata_export(void *state, int selection, OSSL_CALLBACK *callback, void *arg)
+{
+	struct ks_p11_keydata *data = state;
+	OSSL_PARAM *params = NULL;
+	int ok;
+
+	if (!data->key || (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY))
+		return 0;
+	if (EVP_PKEY_todata(data->key->public_half, EVP_PKEY_PUBLIC_KEY, &params) <= 0)
+		return 0;
+	ok = callback(params, arg);
+	OSSL_PARAM_free(params);
+	return ok;
+}
+
+static const OSSL_PARAM *rsa_export_types(int selection)
+{
+	static const OSSL_PARAM types[] = { OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
+					    OSSL_PARAM_END };
+
+	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
+}
+
+static const OSSL_PARAM *point_export_types(int selection)
+{
+	static const OSSL_PARAM types[] = { OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+					    OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
+
+	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
+}
+
+static int keydata_get_params(void *state, OSSL_PARAM params[])
+{
+	const struct ks_p11_keydata *data = state;
+
+	return data->key && EVP_PKEY_get_params(data->key->public_half, params);
+}
+
+static const OSSL_PARAM *keydata_gettable(void *provider)
+{
+	static const OSSL_PARAM types[] = {
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
+		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, NULL, 0),
+		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
+		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
+		OSSL_PARAM_END,
+	};
+
+	(void)provider;
+	return types;
+}
+
+static const char *ec_operation(int operation)
+{
+	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : NULL;
+}
+
+static void *keydata_dup(const void *state, int selection)
+{
+	const struct ks_p11_keydata *data = state;
+	struct ks_p11_keydata *copy = keydata_new(data->crypto, data->type);
+
+	(void)selection;
+	if (copy)
+		copy->key = ks_p11_key_ref(data->key);
+	return copy;
+}
+
+#define FUNCTION(id, function) { id, (void (*)(void))(function) }
+#define KEYDATA_FUNCTIONS(new, export_types)                                     \
+	FUNCTION(OSSL_FUNC_KEYMGMT_NEW, new),                                    \
+	FUNCTION(OSSL_FUNC_KEYMGMT_FREE, keydata_free),                          \
+	FUNCTION(OSSL_FUNC_KEYMGMT_HAS, keydata_has),                            \
+	FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, keydata_match),                        \
+	FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keydata_import),                      \
+	FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keydata_import_types),          \
+	FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, keydata_export),                      \
+	FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, export_types),                  \
+	FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, keydata_get_params),              \
+	FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keydata_gettable),           \
+	FUNCTION(OSSL_FUNC_KEYMGMT_DUP, keydata_dup)
+
+static const OSSL_DISPATCH rsa_functions[] = { KEYDATA_FUNCTIONS(rsa_new, rsa_export_types), { 0, NULL } };
+static const OSSL_DISPATCH ec_functions[] = {
+	KEYDATA_FUNCTIONS(ec_new, point_export_types),
+	FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, ec_operation),
+	{ 0, NULL },
+};
+static const OSSL_DISPATCH ed25519_functions[] = { KEYDATA_FUNCTIONS(ed25519_new, point_export_types), { 0, NULL } };
+
+#define RSA_NAMES "RSA:rsaEncryption:1.2.840.113549.1.1.1"
+#define EC_NAMES "EC:id-ecPublicKey:1.2.840.10045.2.1"
+#define ED25519_NAMES "ED25519:1.3.101.112"
+#define OURS "provider=keystow"
+
+static const OSSL_ALGORITHM keydata_algorithms[] = {
+	{ RSA_NAMES, OURS, rsa_functions, NULL },
+	{ EC_NAMES, OURS, ec_functions, NULL },
+	{ ED25519_NAMES, OURS, ed25519_functions, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static const OSSL_ALGORITHM signature_algorithms[] = {
+	{ RSA_NAMES, OURS, ks_p11_signature_functions, NULL },
+	{ "ECDSA", OURS, ks_p11_signature_functions, NULL },
+	{ ED25519_NAMES, OURS, ks_p11_eddsa_functions, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static const OSSL_ALGORITHM cipher_algorithms[] = {
+	{ RSA_NAMES, OURS, ks_p11_decrypt_functions, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
+{
+	(void)provider;
+	*no_cache = 0;
+	switch (operation) {
+	case OSSL_OP_KEYMGMT:
+		return keydata_algorithms;
+	case OSSL_OP_SIGNATURE:
+		return signature_algorithms;
+	case OSSL_OP_ASYM_CIPHER:
+		return cipher_algorithms;
+	default:
+		return NULL;
+	}
+}
+
+static const OSSL_DISPATCH provider_functions[] = { FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL } };
+
+/* The provider's state is the library context it was loaded into. */
+static int provider_start(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **provider)
+{
+	OSSL_FUNC_core_get_libctx_fn *get_libctx = NULL;
+
+	for (; in->function_id != 0; in++) {
+		if (in->function_id == OSSL_FUNC_CORE_GET_LIBCTX)
+			get_libctx = OSSL_FUNC_core_get_libctx(in);
+	}
+	if (!get_libctx)
+		return 0;
+	*provider = get_libctx(handle);
+	*out = provider_functions;
+	return 1;
+}
+
+/* ---- EVP_PKEYs for items ---- */
+
+static const char provider_key;
+
+static void provider_end(struct ks_ctx *ctx, void *state)
+{
+	(void)ctx;
+	OSSL_PROVIDER_unload(state);
+}
+
+static int provider_load(struct ks_ctx *ctx)
+{
+	OSSL_PROVIDER *provider;
+	int rc;
+
+	if (ks_ctx_kept(ctx, &provider_key))
+		return 0;
+	if (OSSL_PROVIDER_add_builtin(ks_crypto(ctx), "keystow", provider_start) != 1 ||
+	    !(provider = OSSL_PROVIDER_load(ks_crypto(ctx), "keystow")))
+		return ks_fail_openssl(ctx, KS_EBUG, "the provider for keys in tokens does not start");
+	rc = ks_ctx_keep(ctx, &provider_key, provider, provider_end);
+	if (rc < 0)
+		OSSL_PROVIDER_unload(provider);
+	return rc;
+}
+
+static int public_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	const unsigned char *at = item->spki.data;
+	ks_auto_mem char *named = NULL;
+
+	if (item->spki.size)
+		*out = d2i_PUBKEY_ex(NULL, &at, (long)item->spki.size, ks_crypto(ctx), "provider=default");
+	if (item->spki.size && *out)
+		return 0;
+	named = ks_item_named(item);
+	return ks_hint(ctx,
+		       ks_fail_openssl(ctx, KS_EUNABLE, "the token gives no public key that can be used for %s", named ? named : "the key"),
+		       "put its certificate or public key object on the token");
+}
+
+/* An EVP_PKEY that holds a reference to `key`. */
+static int wrap(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_p11_key *key)
+{
+	ks_auto_ssl(EVP_PKEY_CTX) pkey_ctx = EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), EVP_PKEY_get0_type_name(key->public_half), OURS);
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(KEY_PARAM, &key, sizeof(key)), OSSL_PARAM_construct_end() };
+
+	if (!pkey_ctx)
+		return ks_fail_openssl(ctx, KS_EALGORITHM, "keys of type %s in tokens are not used by keystow",
+				       EVP_PKEY_get0_type_name(key->public_half));
+	if (EVP_PKEY_fromdata_init(pkey_ctx) <= 0 || EVP_PKEY_fromdata(pkey_ctx, out, EVP_PKEY_KEYPAIR, params) <= 0)
+		return ks_fail_openssl(ctx, KS_EBUG, "OpenSSL does not take the token's key");
+	return 0;
+}
+
+int ks_p11_item_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	EVP_PKEY *public_half = NULL;
+	struct ks_p11_key *key;
+	struct ks_p11_ref ref;
+	int rc = public_pkey(&public_half, item, ctx);
+
+	if (rc < 0)
+		return rc;
+	if (item->kind != KS_PRIVATE_KEY || !ks_p11_ref_of(&ref, item)) {
+		*out = public_half;
+		return 0;
+	}
+	key = calloc(1, sizeof(*key));
+	if (!key) {
+		EVP_PKEY_free(public_half);
+		return ks_nomem(ctx);
+	}
+	*key = (struct ks_p11_key){ .owners = 1, .token = ref.token, .handle = ref.handle, .public_half = public_half,
+				    .always_authenticate = ref.always_authenticate };
+	ks_ctx_use(ctx);
+	rc = provider_load(ctx);
+	if (rc == 0)
+		rc = wrap(out, ctx, key);
+	ks_p11_key_free(key);
+	return rc;
+}
