@@ -246,22 +246,63 @@ static int remember_late(struct remembering *remembering)
 	return rc < 0 ? rc : remember(remembering, remembering->store->ctx, digest);
 }
 
+/* What the user renames or replaces is his from then on. */
+static void disown(struct ks_record *record, struct ks_item *item)
+{
+	unsigned char(*place)[KS_SHA256];
+	size_t behind;
+
+	if (item->kind != KS_CERTIFICATE || !ks_record_has(record, ks_item_sha256(item)))
+		return;
+	place = bsearch(item->sha256, record->added, record->added_count, KS_SHA256, digest_order);
+	behind = record->added_count - (size_t)(place - record->added) - 1;
+	memmove(place, place + 1, behind * KS_SHA256);
+	record->added_count--;
+}
+
+/*
+ * A change that is not a merge does not make the store a stranger to the next merge: what is remembered of it moves along. What
+ * the plan removes stays remembered as merge's, so that the next merge knows that it was deleted.
+ */
+static int carry_record(struct ks_record **out, struct ks_store *store, const struct ks_plan *plan)
+{
+	ks_auto(record) record = NULL;
+	int rc = ks_history_read(&record, store);
+
+	if (rc == KS_ENOTFOUND || rc == KS_ECHANGED) {
+		ks_forgive(store->ctx);
+		return 0;
+	}
+	for (size_t i = 0; rc == 0 && i < plan->count; i++) {
+		if (plan->changes[i].what == KS_RENAME || plan->changes[i].what == KS_REPLACE)
+			disown(record, plan->changes[i].have);
+	}
+	if (rc == 0)
+		*out = ks_take(record);
+	return rc;
+}
+
 int ks_store_apply(struct ks_store *store, struct ks_plan *plan, const struct ks_commit_wish *wish)
 {
-	struct remembering remembering = { .store = store, .record = wish->record };
+	ks_auto(record) carried = NULL;
 	ks_auto(set) fresh = NULL;
+	struct remembering remembering = { .store = store };
 	struct ks_commit how = { .keep_old = wish->keep_old, .user = &remembering, .fresh = &fresh };
 	int rc = ks_store_able(store, KS_CAN_WRITE);
 
-	if (wish->record)
+	if (rc == 0 && !wish->record)
+		rc = carry_record(&carried, store, plan);
+	if (rc < 0)
+		return rc;
+	remembering.record = wish->record ? wish->record : carried;
+	if (remembering.record)
 		how.staged = remember;
-	if (rc == 0)
-		rc = store->engine->apply(store->state, plan, &how);
+	rc = store->engine->apply(store->state, plan, &how);
 	if (rc == 0 && fresh)
 		adopt(store, ks_take(fresh));
 	else if (rc == 0)
 		rc = load(store, NULL);
-	if (rc == 0 && wish->record && !remembering.done)
+	if (rc == 0 && remembering.record && !remembering.done)
 		rc = remember_late(&remembering);
 	return rc;
 }
