@@ -161,16 +161,16 @@ static int decode(const struct ks_file *file, struct ks_set *into, struct ks_byt
 }
 
 /*
- * A source that the address names is used where it could be of use; without one, nobody is asked for a key's password before
- * the key is needed.
+ * Where the password belongs to the file as a whole, or the address names a source, it is had at once; elsewhere nobody is asked
+ * for a key's password before the key is needed.
  */
 static bool wants_secret(const struct ks_file *file, const struct ks_set *set, int rc)
 {
-	bool named = file->where->pin_source || file->where->pin_value;
+	bool at_once = (file->engine->can & KS_CAN_MAC) || file->where->pin_source || file->where->pin_value;
 
 	if (rc < 0)
 		return rc == KS_ENOSECRET;
-	return is_partial(set) || (named && has_sealed_key(set));
+	return is_partial(set) || (at_once && has_sealed_key(set));
 }
 
 static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_bytes bytes, bool may_ask)

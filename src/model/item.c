@@ -143,6 +143,8 @@ struct ks_item *ks_set_add(struct ks_set *set, enum ks_kind kind)
 /* Keeps `source` alive as long as `set`; the sources of one set are few, so a short walk finds a repeated one. */
 static int set_borrow(struct ks_set *set, struct ks_set *source)
 {
+	if (source == set)
+		return 0;
 	for (size_t i = set->source_count; i-- > 0;) {
 		if (set->sources[i] == source)
 			return 0;
