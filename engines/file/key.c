@@ -4,6 +4,7 @@
  */
 #include "key.h"
 
+#include "der.h"
 #include "protect.h"
 #include "secret.h"
 #include "text.h"
@@ -14,14 +15,49 @@
 /* Private keys of 16,384 bits need less; what is larger is not a key. */
 #define LARGEST_KEY 32768
 
+/*
+ * Which algorithm a PrivateKeyInfo names (RFC 5958 2: version, AlgorithmIdentifier, key); absent for the forms from before
+ * PKCS#8.
+ */
+static struct ks_bytes key_algorithm(struct ks_bytes clear)
+{
+	struct ks_der whole, version, algorithm, oid;
+	struct ks_bytes rest;
+
+	if (ks_der_only(&whole, clear, KS_DER_SEQUENCE) < 0)
+		return KS_NONE;
+	rest = whole.content;
+	if (ks_der_expect(&version, &rest, KS_DER_INTEGER) < 0 || ks_der_expect(&algorithm, &rest, KS_DER_SEQUENCE) < 0)
+		return KS_NONE;
+	rest = algorithm.content;
+	return ks_der_expect(&oid, &rest, KS_DER_OID) < 0 ? KS_NONE : oid.content;
+}
+
+/* Does this libcrypto know that kind of key at all? */
+static bool key_known(struct ks_ctx *ctx, struct ks_bytes oid)
+{
+	char name[80];
+	EVP_KEYMGMT *kind = EVP_KEYMGMT_fetch(ks_crypto(ctx), ks_oid_dotted(name, oid), NULL);
+	bool known = kind != NULL;
+
+	EVP_KEYMGMT_free(kind);
+	ERR_clear_error();
+	return known;
+}
+
 static int decode_key(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
 {
+	struct ks_bytes algorithm = key_algorithm(der);
 	OSSL_DECODER_CTX *decoder;
 	ks_auto_ssl(EVP_PKEY) key = NULL;
 	const unsigned char *at = der.data;
 	size_t left = der.size;
+	char name[80];
 	int decoded;
 
+	if (algorithm.data && !key_known(ctx, algorithm))
+		return ks_fail(ctx, KS_EALGORITHM, "a private key is of a kind that OpenSSL does not know: %s",
+			       ks_oid_name(name, algorithm));
 	decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "DER", NULL, NULL, EVP_PKEY_KEYPAIR, ks_crypto(ctx), NULL);
 	if (!decoder)
 		return ks_nomem(ctx);
@@ -50,7 +86,7 @@ static int check_halves(struct ks_ctx *ctx, EVP_PKEY *key)
 		       "the key was altered; take it from another copy");
 }
 
-static int open_clear(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
+int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
 {
 	ks_auto_ssl(EVP_PKEY) key = NULL;
 	int rc = decode_key(&key, ctx, der);
@@ -69,7 +105,7 @@ int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der
 	ks_auto(buffer) clear = NULL;
 	PKCS8_PRIV_KEY_INFO *info;
 	unsigned char *room;
-	int size, rc = open_clear(&key, ctx, der);
+	int size, rc = ks_clear_key_pkey(&key, ctx, der);
 
 	if (rc < 0)
 		return rc;
@@ -114,7 +150,7 @@ int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *c
 
 static int clear_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 {
-	return open_clear(out, ctx, item->der);
+	return ks_clear_key_pkey(out, ctx, item->der);
 }
 
 static int clear_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)

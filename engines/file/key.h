@@ -10,6 +10,11 @@
 /* Makes `item`, whose der is set, answer for a key of that shape: flags, from, and the kind of key where it shows. */
 void ks_key_item(struct ks_item *item, enum ks_shape shape);
 /*
+ * An EVP_PKEY of `ctx`'s own library context from a key in any clear form, its halves held against each other. KS_EALGORITHM
+ * names a kind of key that this libcrypto lacks.
+ */
+int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der);
+/*
  * Clear PKCS#8 of a key in any clear form, in a secret buffer. The two halves of the key are held against each other: one that
  * was altered is KS_EDAMAGED. KS_EALGORITHM for a kind of key that this libcrypto lacks.
  */

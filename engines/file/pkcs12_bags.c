@@ -8,6 +8,7 @@
 #include "pkcs12.h"
 
 #include "certificate.h"
+#include "key.h"
 #include "text.h"
 
 #include <string.h>
@@ -212,6 +213,8 @@ static int bag_add(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_lay
 	if (rc < 0)
 		meaning.trouble = "its attributes are damaged";
 	learn_key(ctx, layout, &meaning);
+	if (meaning.kind == KS_PRIVATE_KEY && !(meaning.flags & KS_SEALED))
+		ks_key_item(item, KS_SHAPE_PKCS8);
 	if (meaning.kind == KS_CERTIFICATE && !layout->has_certificates) {
 		layout->has_certificates = true;
 		layout->certificates_sealed = place & KS_PKCS12_SEALED_PART;
@@ -285,33 +288,19 @@ static int sealed_open(struct ks_buffer **out, struct ks_item *item, struct ks_c
 	const struct ks_pkcs12_layout *layout = ks_set_facts_of(item->set)->layout;
 	enum ks_password_form form = layout ? layout->form : KS_PASSWORD_UTF8;
 	ks_auto_mem char *named = ks_item_named(item);
-	struct ks_secret *secret = ks_set_secret(item->set);
+	ks_auto(secret) secret = NULL;
+	int rc = ks_key_secret(&secret, item, ctx);
 
-	if (!secret)
-		return ks_fail(ctx, KS_ENOSECRET, "%s is encrypted and needs the store's password",
-			       named ? named : "the key");
+	if (rc < 0)
+		return rc;
 	return ks_while(ctx, ks_sealed_key_open(out, ctx, sealed, secret, &form), "%s", named ? named : "the key");
-}
-
-static int clear_copy(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der)
-{
-	ks_auto(buffer) clear = ks_buffer_new_secret(der.size);
-
-	if (!clear || ks_buffer_put(clear, der.data, der.size) < 0)
-		return ks_nomem(ctx);
-	*out = ks_take(clear);
-	return 0;
 }
 
 static int key_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
 {
 	ks_auto_mem char *named = NULL;
-	struct ks_bytes sealed;
+	struct ks_bytes sealed = item->kind == KS_PRIVATE_KEY ? item->der : ks_pkcs12_secret_sealed(item->der);
 
-	if (item->kind == KS_PRIVATE_KEY)
-		return item->flags & KS_SEALED ? sealed_open(out, item, ctx, item->der)
-					       : clear_copy(out, ctx, item->der);
-	sealed = ks_pkcs12_secret_sealed(item->der);
 	if (sealed.data)
 		return sealed_open(out, item, ctx, sealed);
 	named = ks_item_named(item);

@@ -63,7 +63,5 @@ int ks_sealed_key_open(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_byt
 /* Appends `clear` (PKCS#8) sealed like `like` (NULL: the default). */
 int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret,
 		      const struct ks_protection *like);
-/* An EVP_PKEY of `ctx`'s own library context from clear PKCS#8 (or PKCS#1, SEC 1). KS_EALGORITHM, KS_EDAMAGED. */
-int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes clear);
 
 #endif

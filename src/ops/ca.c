@@ -11,6 +11,7 @@
 #include "certificate.h"
 #include "der.h"
 #include "disk.h"
+#include "file/key.h"
 #include "file/protect.h"
 #include "folder.h"
 #include "generate.h"

@@ -2,6 +2,7 @@
 /*
  * Keys that the openssl program sealed, and keys sealed by us: what opens with which password, and what it costs.
  */
+#include "file/key.h"
 #include "file/protect.h"
 
 #include <openssl/evp.h>
