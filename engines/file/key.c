@@ -122,28 +122,39 @@ int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der
 	return 0;
 }
 
-int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *ctx)
+typedef int opener(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret);
+
+static int ask_and_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open, const char *named)
 {
-	ks_auto_mem char *named = ks_item_named(item);
 	ks_auto_mem char *label = item->label.data ? ks_text_show(item->label) : NULL;
 	struct ks_question question = { .ask = KS_ASK_KEY_PASSWORD, .store = named, .label = label, .tries_left = -1 };
 	ks_auto(secret) secret = NULL;
-	int rc;
+	int rc = ks_secret_new(&secret, ctx);
 
-	if (ks_set_secret(item->set)) {
-		*out = ks_secret_ref(ks_set_secret(item->set));
-		return 0;
-	}
-	if (!named)
-		return ks_nomem(ctx);
-	rc = ks_secret_new(&secret, ctx);
 	if (rc == 0)
 		rc = ks_ask(ctx, &question, secret);
-	if (rc < 0)
-		return rc;
-	ks_set_keep_secret(item->set, secret);
-	*out = ks_take(secret);
-	return 0;
+	if (rc == 0)
+		rc = open(out, item, ctx, secret);
+	if (rc == 0 && !ks_set_secret(item->set))
+		ks_set_keep_secret(item->set, secret);
+	return rc;
+}
+
+int ks_key_unseal(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open)
+{
+	ks_auto_mem char *named = ks_item_named(item);
+	struct ks_secret *known = ks_set_secret(item->set);
+	int rc = KS_EPASSWORD;
+
+	if (!named)
+		return ks_nomem(ctx);
+	if (known)
+		rc = open(out, item, ctx, known);
+	if (rc == KS_EPASSWORD && (!known || ks_settings(ctx)->hooks.ask))
+		rc = ask_and_open(out, item, ctx, open, named);
+	if (rc == KS_ENOSECRET && known)
+		rc = ks_fail(ctx, KS_EPASSWORD, "the password of the store does not open it, and no other was given");
+	return ks_while(ctx, rc, "%s", named);
 }
 
 /* ---- how items answer ---- */
@@ -158,20 +169,17 @@ static int clear_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_c
 	return ks_key_clear(out, ctx, item->der);
 }
 
+static int open_sealed(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret)
+{
+	ks_auto(buffer) opened = NULL;
+	int rc = ks_sealed_key_open(&opened, ctx, item->der, secret, NULL);
+
+	return rc < 0 ? rc : ks_key_clear(out, ctx, ks_buffer_bytes(opened));
+}
+
 static int sealed_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
 {
-	ks_auto(secret) secret = NULL;
-	ks_auto(buffer) opened = NULL;
-	int rc = ks_key_secret(&secret, item, ctx);
-
-	if (rc == 0)
-		rc = ks_sealed_key_open(&opened, ctx, item->der, secret, NULL);
-	if (rc < 0) {
-		ks_auto_mem char *named = ks_item_named(item);
-
-		return ks_while(ctx, rc, "%s", named ? named : "a private key");
-	}
-	return ks_key_clear(out, ctx, ks_buffer_bytes(opened));
+	return ks_key_unseal(out, item, ctx, open_sealed);
 }
 
 static int sealed_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
