@@ -3,6 +3,7 @@
  * What is seen of entries. The DER stays the truth: names and dates are read from it each time, nothing is kept.
  */
 #include "describe.h"
+#include "altname.h"
 #include "name.h"
 #include "request.h"
 #include "text.h"

@@ -18,7 +18,7 @@ static void end_of(char out[48], const struct ks_entry *entry)
 	describe(&described, entry);
 	describe_expiry(out, &described, 0, false);
 	if (!out[0])
-		strcpy(out, "no certificate");
+		snprintf(out, 48, "%s", "no certificate");
 }
 
 static void row_text(struct run *run, const struct ks_difference *row)

@@ -29,15 +29,15 @@ static void note_of(char out[32], const struct described *described, int64_t now
 
 	out[0] = '\0';
 	if (head->flags & KS_UNDECODED)
-		strcpy(out, "! not understood");
+		snprintf(out, 32, "%s", "! not understood");
 	else if (describe_expires(described, now))
-		strcpy(out, "! expired");
+		snprintf(out, 32, "%s", "! expired");
 	else if (!described->anchor && describe_expires(described, now + SOON))
-		strcpy(out, "! renew");
+		snprintf(out, 32, "%s", "! renew");
 	else if (head->kind == KS_PRIVATE_KEY && !described->has_facts)
-		strcpy(out, "no certificate");
+		snprintf(out, 32, "%s", "no certificate");
 	else if (head->flags & KS_ON_DEVICE && head->kind == KS_PRIVATE_KEY)
-		strcpy(out, "key on token");
+		snprintf(out, 32, "%s", "key on token");
 }
 
 static void list_row(const struct listing *listing, const struct ks_where *where, const struct described *described)

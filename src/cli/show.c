@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "describe.h"
+#include "altname.h"
 #include "name.h"
 #include "request.h"
 #include "stores.h"

@@ -13,11 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TERMINAL "/dev/tty"
-
 static int terminal_open(void)
 {
-	return open(TERMINAL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 }
 
 bool term_present(void)

@@ -4,6 +4,7 @@
 #define CLI_WISHES_H
 
 #include "run.h"
+#include "altname.h"
 #include "name.h"
 
 /* KS_EUSAGE when there is no --subject. */
