@@ -233,19 +233,6 @@ static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 	return rc < 0 ? rc : ks_item_pkey(&making->key, item, making->ctx);
 }
 
-static int spki_of(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
-{
-	int size = i2d_PUBKEY(key, NULL);
-	ks_auto(buffer) spki = size > 0 ? ks_buffer_new((size_t)size) : NULL;
-	unsigned char *at = spki ? ks_buffer_room(spki, (size_t)size) : NULL;
-
-	if (!at || i2d_PUBKEY(key, &at) != size)
-		return ks_fail_openssl(ctx, KS_EUNABLE, "the public half of the CA's key cannot be had");
-	spki->size = (size_t)size;
-	*out = ks_take(spki);
-	return 0;
-}
-
 static int public_key_of(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes spki)
 {
 	const unsigned char *at = spki.data;
@@ -366,7 +353,7 @@ static int make(struct making *making, const char *dir)
 	if (rc == 0)
 		rc = making->wish->key ? key_elsewhere(making, &spec) : key_in_folder(making, &spec);
 	if (rc == 0)
-		rc = spki_of(&making->spki, making->ctx, making->key);
+		rc = ks_pkey_spki(&making->spki, making->ctx, making->key);
 	if (rc == 0)
 		rc = make_certificate(making);
 	if (rc == 0)
@@ -592,7 +579,7 @@ static int open_key(struct ks_ca *ca)
 		return 0;
 	rc = strcmp(ca->key, OWN_KEY) == 0 ? open_own_key(ca) : open_key_elsewhere(ca);
 	if (rc == 0)
-		rc = spki_of(&spki, ca->ctx, ca->private_key);
+		rc = ks_pkey_spki(&spki, ca->ctx, ca->private_key);
 	if (rc == 0 && !ks_bytes_equal(ks_buffer_bytes(spki), ca->facts.spki))
 		rc = ks_fail(ca->ctx, KS_EMISMATCH, "the key %s does not belong to the CA's certificate %s/ca.pem", ca->key, ca->shown);
 	if (rc == 0)

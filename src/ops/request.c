@@ -77,41 +77,28 @@ static int put_body(struct ks_buffer *out, struct ks_ctx *ctx, const X509_NAME *
 	return ks_der_close(out, whole) < 0 ? ks_fail(ctx, out->status, "the request does not fit") : 0;
 }
 
-/* The public key as the store tells it, else as the key itself tells it. */
-static int spki_of(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_item *key, const EVP_PKEY *pkey)
-{
-	unsigned char *der = NULL;
-	int size;
-
-	if (key->spki.data)
-		return ks_buffer_put(out, key->spki.data, key->spki.size);
-	size = i2d_PUBKEY(pkey, &der);
-	if (size <= 0)
-		return ks_fail_openssl(ctx, KS_EUNABLE, "the public half of the key cannot be had");
-	ks_buffer_put(out, der, (size_t)size);
-	OPENSSL_free(der);
-	return out->status;
-}
-
 int ks_request_write(struct ks_request **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
 		     const struct ks_altnames *names)
 {
 	ks_auto_ssl(EVP_PKEY) pkey = NULL;
-	ks_auto(buffer) spki = ks_buffer_new(LONGEST_REQUEST);
+	ks_auto(buffer) spki = NULL;
 	ks_auto(buffer) body = ks_buffer_new(LONGEST_REQUEST);
 	ks_auto(buffer) der = ks_buffer_new(LONGEST_REQUEST);
+	struct ks_bytes public_key = key->spki;
 	struct ks_signer signer;
 	int rc;
 
-	if (!spki || !body || !der)
+	if (!body || !der)
 		return ks_nomem(ctx);
 	rc = ks_item_pkey(&pkey, key, ctx);
+	if (rc == 0 && !public_key.data) {
+		rc = ks_pkey_spki(&spki, ctx, pkey);
+		public_key = rc < 0 ? KS_NONE : ks_buffer_bytes(spki);
+	}
 	if (rc == 0)
-		rc = spki_of(spki, ctx, key, pkey);
+		rc = ks_signer_of(&signer, ctx, pkey, public_key);
 	if (rc == 0)
-		rc = ks_signer_of(&signer, ctx, pkey, ks_buffer_bytes(spki));
-	if (rc == 0)
-		rc = put_body(body, ctx, subject, ks_buffer_bytes(spki), names);
+		rc = put_body(body, ctx, subject, public_key, names);
 	if (rc == 0)
 		rc = ks_signed_put(der, ctx, &signer, ks_buffer_bytes(body));
 	return rc < 0 ? rc : ks_request_read(out, ctx, ks_buffer_bytes(der));

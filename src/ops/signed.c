@@ -99,6 +99,19 @@ int ks_signed_put(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_sig
 	return rc < 0 ? ks_fail(ctx, rc, "what was signed does not fit") : 0;
 }
 
+int ks_pkey_spki(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
+{
+	int size = i2d_PUBKEY(key, NULL);
+	ks_auto(buffer) spki = size > 0 ? ks_buffer_new((size_t)size) : NULL;
+	unsigned char *at = spki ? ks_buffer_room(spki, (size_t)size) : NULL;
+
+	if (!at || i2d_PUBKEY(key, &at) != size)
+		return ks_fail_openssl(ctx, KS_EUNABLE, "the public half of the key cannot be had");
+	spki->size = (size_t)size;
+	*out = ks_take(spki);
+	return 0;
+}
+
 /* ---- reading ---- */
 
 int ks_signed_read(struct ks_signed *out, struct ks_bytes der)

@@ -18,6 +18,9 @@ int ks_signer_of(struct ks_signer *out, struct ks_ctx *ctx, EVP_PKEY *key, struc
 /* Appends SEQUENCE { body, algorithm, signature }. */
 int ks_signed_put(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_signer *signer, struct ks_bytes body);
 
+/* The public half of a key as SubjectPublicKeyInfo (RFC 5280 4.1). */
+int ks_pkey_spki(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key);
+
 /* The three parts, slices of what was read. */
 struct ks_signed {
 	struct ks_bytes body;
