@@ -5,6 +5,8 @@
  * A token cannot be replaced whole, so apply reports each change as done or not. It is opened without a PIN; logging in happens when
  * it was asked for, when something private is needed, or when the entry that is meant is not among the visible objects.
  */
+#include "admin.h"
+#include "apply.h"
 #include "keygen.h"
 #include "login.h"
 
@@ -113,6 +115,30 @@ static int store_generate(void *state, struct ks_set *into, const struct ks_gene
 	return rc;
 }
 
+static int store_apply(void *state, struct ks_plan *plan, const struct ks_commit *how)
+{
+	struct ks_p11_store *store = state;
+	CK_SESSION_HANDLE session;
+	int rc = enter(store);
+
+	(void)how; /* nothing is staged, and nothing old is kept */
+	if (rc == 0)
+		rc = ks_p11_failed(store->ctx, &store->token->on, ks_p11_session_take(store->token, &session));
+	if (rc < 0)
+		return rc;
+	rc = ks_p11_apply(store->token, session, plan);
+	ks_p11_session_give(store->token, session, rc == KS_EGONE);
+	return rc;
+}
+
+static int store_admin(void *state, const struct ks_admin *admin)
+{
+	struct ks_p11_store *store = state;
+
+	store->looked = false;
+	return ks_p11_admin(store->token, store->where, admin);
+}
+
 static void store_close(void *state)
 {
 	(void)state;
@@ -128,5 +154,7 @@ const struct ks_engine ks_engine_pkcs11 = {
 	.open = store_open,
 	.load = store_load,
 	.generate = store_generate,
+	.apply = store_apply,
+	.admin = store_admin,
 	.close = store_close,
 };

@@ -33,12 +33,14 @@ static int locked(struct ks_p11_token *token, CK_USER_TYPE user)
 	return ks_hint(token->ctx, rc, "its security officer can set a new PIN: keystow token pin '%s' --unblock", token->uri);
 }
 
-/* What the token itself says of its tries. */
-static int flags_allow(struct ks_p11_token *token, CK_USER_TYPE user)
+int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	struct user_flags flags = flags_of(user);
-	int rc = ks_p11_token_refresh(token);
+	int rc;
 
+	if (token->pin_refused)
+		return ks_fail(token->ctx, KS_EPIN, "token %s refused a PIN in this run already; no second try is made", token->shown);
+	rc = ks_p11_token_refresh(token);
 	if (rc < 0)
 		return rc;
 	if (token->info.flags & flags.locked)
@@ -73,7 +75,7 @@ static int length_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const s
 		       "nothing was sent, so no try was spent");
 }
 
-int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
+int ks_p11_pin_sendable(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
 {
 	int rc;
 
@@ -167,17 +169,14 @@ static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct k
 {
 	ks_auto(secret) secret = ks_secret_ref(given);
 	CK_RV rv;
-	int rc = 0;
+	int rc = ks_p11_try_allowed(token, user);
 
-	if (token->pin_refused)
-		return ks_fail(token->ctx, KS_EPIN, "token %s refused a PIN in this run already; no second try is made", token->shown);
-	rc = flags_allow(token, user);
 	if (rc == 0 && token->on.pin_pad)
 		rc = ks_progress(token->ctx, "waiting for the PIN on the token's own pad", 0, 0);
 	else if (rc == 0 && !secret)
 		rc = ask(&secret, token, user, where);
 	if (rc == 0)
-		rc = ks_p11_try_allowed(token, user, secret);
+		rc = ks_p11_pin_sendable(token, user, secret);
 	if (rc < 0)
 		return rc;
 	rv = ks_p11_login(&token->on, session, user, secret ? ks_secret_bytes(secret) : NULL, secret ? ks_secret_size(secret) : 0);

@@ -20,8 +20,10 @@ int ks_p11_login_officer(struct ks_p11_token *token, const struct ks_where *wher
 void ks_p11_leave(struct ks_p11_token *token, CK_SESSION_HANDLE session);
 /* The PIN again, for the one signature that is started in `session` (CKA_ALWAYS_AUTHENTICATE). */
 int ks_p11_login_context(struct ks_p11_token *token, CK_SESSION_HANDLE session);
-/* May a PIN be sent at all? The rules before a try, for C_SetPIN too. */
-int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret);
+/* May a PIN of that user be tried at all? Reads the token's flags. */
+int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user);
+/* May this one be sent? Not when its length cannot be right, or when it was wrong before. NULL (the token's pad) may. */
+int ks_p11_pin_sendable(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret);
 /* What a try's answer means: remembers or forgets the PIN, and says how many tries are left. */
 int ks_p11_try_done(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret, CK_RV rv);
 

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes on a token, in the order that loses nothing: put, rename, remove.
+ */
+#include "apply.h"
+
+#include "certificate.h"
+#include "der.h"
+#include "name.h"
+#include "text.h"
+
+#include <openssl/evp.h>
+
+#include <string.h>
+
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+/* What has to be taken back when a later change fails. */
+struct step {
+	struct ks_change *change;
+	CK_OBJECT_HANDLE made[2]; /* put; 0 = none */
+};
+
+struct applying {
+	struct ks_p11_token *token;
+	CK_SESSION_HANDLE session;
+	struct ks_plan *plan;
+	struct step *steps;
+	size_t step_count;
+	bool told_trust;
+};
+
+/* ---- ids and labels ---- */
+
+static bool spki_hash(unsigned char out[20], struct ks_bytes spki)
+{
+	struct ks_der whole, algorithm, bits;
+	struct ks_bytes rest;
+	size_t size = 20;
+
+	if (ks_der_only(&whole, spki, KS_DER_SEQUENCE) < 0)
+		return false;
+	rest = whole.content;
+	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || bits.content.size < 2)
+		return false;
+	return EVP_Q_digest(NULL, "SHA1", NULL, bits.content.data + 1, bits.content.size - 1, out, &size) == 1;
+}
+
+struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_bytes spki, struct ks_bytes named, struct ks_bytes own,
+				 unsigned char room[20])
+{
+	const struct ks_p11_object *same = NULL;
+
+	while ((same = ks_p11_by_spki(token, spki, same))) {
+		if (same->id.size && (same->class == CKO_PRIVATE_KEY || same->class == CKO_PUBLIC_KEY))
+			return same->id;
+	}
+	if (named.size)
+		return named;
+	if (own.size && !ks_p11_by_id(token, own, NULL))
+		return own;
+	return spki_hash(room, spki) ? KS_BYTES(room, 20) : KS_NONE;
+}
+
+static const struct ks_p11_object *key_for(const struct ks_p11_token *token, struct ks_bytes spki)
+{
+	const struct ks_p11_object *at = NULL, *public_key = NULL;
+
+	while ((at = ks_p11_by_spki(token, spki, at))) {
+		if (at->class == CKO_PRIVATE_KEY)
+			return at;
+		if (at->class == CKO_PUBLIC_KEY)
+			public_key = at;
+	}
+	return public_key;
+}
+
+/* ---- putting ---- */
+
+/* An object with our id that we do not know of was made by a call that reported a failure. */
+static void stray_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id)
+{
+	CK_ATTRIBUTE wanted = { CKA_ID, (void *)id.data, id.size };
+	ks_auto_mem CK_OBJECT_HANDLE *found = NULL;
+	size_t count = 0;
+
+	if (id.size == 0 || ks_p11_find(&token->on, session, &wanted, 1, &found, &count) != CKR_OK)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		bool known = false;
+
+		for (size_t n = 0; n < ks_p11_snapshot_count(token); n++)
+			known |= ks_p11_snapshot_at(token, n)->handle == found[i];
+		if (!known)
+			ks_p11_destroy(&token->on, session, found[i]);
+	}
+}
+
+int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes,
+	       size_t count, struct ks_bytes id)
+{
+	CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_create(&token->on, session, attributes, count, &handle));
+
+	if (rc < 0) {
+		if (rc != KS_EGONE)
+			stray_remove(token, session, id);
+		return rc;
+	}
+	rc = ks_p11_snapshot_add(out, token, session, handle);
+	if (rc < 0)
+		ks_p11_destroy(&token->on, session, handle);
+	return rc;
+}
+
+/* Takes back what was put; the token may not answer any more. */
+static bool put_undo(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	CK_RV rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&token->on, session, handle);
+
+	if (rv == CKR_OK && handle != CK_INVALID_HANDLE)
+		ks_p11_snapshot_drop(token, handle);
+	return rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID;
+}
+
+static void tell_trust(struct applying *applying, const struct ks_change *change)
+{
+	struct ks_trust trust = change->naming.set_trust ? change->naming.trust : change->item->trust;
+
+	if (applying->told_trust || !(trust.trusted | trust.distrusted))
+		return;
+	applying->told_trust = true;
+	ks_notice(applying->token->ctx, KS_ELOSSY, applying->token->uri, "programs that use the token decide themselves what they trust",
+		  "token %s holds certificates, but not whether they are trusted", applying->token->shown);
+}
+
+static int certificate_compare(struct ks_p11_token *token, const struct ks_p11_object *object, struct ks_bytes der,
+			       struct ks_bytes label, struct ks_bytes id)
+{
+	int rc;
+
+	if (ks_bytes_equal(object->value, der) && ks_bytes_equal(object->id, id) &&
+	    (label.size == 0 || ks_bytes_equal(object->label, label)))
+		return 0;
+	rc = ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
+	return ks_hint(token->ctx, rc, "the object was removed again; nothing else was changed");
+}
+
+/* CKA_SERIAL_NUMBER is the whole INTEGER, Java and NSS look for it. */
+static int serial_put(struct ks_buffer *out, const struct ks_certificate_facts *facts)
+{
+	return ks_der_put(out, KS_DER_INTEGER, facts->serial);
+}
+
+static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
+{
+	static CK_OBJECT_CLASS class = CKO_CERTIFICATE;
+	static CK_CERTIFICATE_TYPE type = CKC_X_509;
+	struct ks_p11_token *token = applying->token;
+	const struct ks_item *item = change->item;
+	const struct ks_p11_object *key, *object = NULL;
+	struct ks_certificate_facts facts;
+	ks_auto(buffer) serial = ks_buffer_new(1024);
+	ks_auto_mem char *common = NULL;
+	struct ks_bytes label = change->naming.label.data ? change->naming.label : item->label, id;
+	unsigned char room[20];
+	int rc;
+
+	if (ks_certificate_facts(&facts, item->der) < 0)
+		return ks_fail(token->ctx, KS_EDAMAGED, "a certificate that is to be put into token %s cannot be decoded", token->shown);
+	key = key_for(token, facts.spki);
+	id = ks_p11_choose_id(token, facts.spki, change->naming.id, item->id, room);
+	if (!change->naming.label.data && key && key->label.size)
+		label = key->label;
+	if (!label.size && (common = ks_name_common(facts.subject)))
+		label = ks_bytes_of(common);
+	if (!serial || serial_put(serial, &facts) < 0)
+		return ks_nomem(token->ctx);
+	tell_trust(applying, change);
+	rc = ks_p11_put(&object, token, applying->session,
+			(CK_ATTRIBUTE[]){
+				{ CKA_CLASS, &class, sizeof(class) },
+				{ CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
+				{ CKA_TOKEN, &yes, sizeof(yes) },
+				{ CKA_PRIVATE, &no, sizeof(no) },
+				{ CKA_LABEL, (void *)label.data, label.size },
+				{ CKA_ID, (void *)id.data, id.size },
+				{ CKA_SUBJECT, (void *)facts.subject.data, facts.subject.size },
+				{ CKA_ISSUER, (void *)facts.issuer.data, facts.issuer.size },
+				{ CKA_SERIAL_NUMBER, serial->data, serial->size },
+				{ CKA_VALUE, (void *)item->der.data, item->der.size },
+			},
+			10, id);
+	if (rc < 0)
+		return rc;
+	/* `id` and `label` may point into the snapshot, which the new object has not moved: objects own their bytes apart. */
+	*made = object->handle;
+	rc = certificate_compare(token, object, item->der, label, id);
+	if (rc < 0)
+		put_undo(token, applying->session, *made);
+	return rc;
+}
+
+static int public_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
+{
+	const struct ks_item *item = change->item;
+	struct ks_bytes label = change->naming.label.data ? change->naming.label : item->label;
+	unsigned char room[20];
+	struct ks_bytes id = ks_p11_choose_id(applying->token, item->der, change->naming.id, item->id, room);
+
+	return ks_p11_put_public(made, applying->token, applying->session, item->der, label, id);
+}
+
+static int item_put(struct step *step, struct applying *applying)
+{
+	struct ks_item *item = step->change->item;
+
+	switch (item->kind) {
+	case KS_CERTIFICATE:
+		return certificate_put(&step->made[0], applying, step->change);
+	case KS_PUBLIC_KEY:
+		return public_put(&step->made[0], applying, step->change);
+	default:
+		return ks_p11_import(step->made, applying->token, applying->session, item, &step->change->naming);
+	}
+}
+
+/* ---- renaming ---- */
+
+static bool in_plan(const struct ks_plan *plan, CK_OBJECT_HANDLE handle)
+{
+	struct ks_p11_ref ref;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		if (plan->changes[i].have && plan->changes[i].what != KS_KEEP && ks_p11_ref_of(&ref, plan->changes[i].have) &&
+		    ref.handle == handle)
+			return true;
+	}
+	return false;
+}
+
+/* The public key object that came with a private key, unless the plan speaks of it by itself; 0 = none. */
+static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks_item *have)
+{
+	const struct ks_p11_object *at = NULL;
+
+	if (have->kind != KS_PRIVATE_KEY)
+		return CK_INVALID_HANDLE;
+	while ((at = ks_p11_by_id(applying->token, have->id, at))) {
+		if (at->class == CKO_PUBLIC_KEY && ks_bytes_equal(at->spki, have->spki) && !in_plan(applying->plan, at->handle))
+			return at->handle;
+	}
+	return CK_INVALID_HANDLE;
+}
+
+static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, struct ks_bytes label, struct ks_bytes id)
+{
+	struct ks_p11_token *token = applying->token;
+	CK_ATTRIBUTE attributes[2];
+	CK_ULONG count = 0;
+	CK_RV rv;
+
+	if (handle == CK_INVALID_HANDLE)
+		return 0;
+	if (label.data)
+		attributes[count++] = (CK_ATTRIBUTE){ CKA_LABEL, (void *)label.data, label.size };
+	if (id.data)
+		attributes[count++] = (CK_ATTRIBUTE){ CKA_ID, (void *)id.data, id.size };
+	if (count == 0)
+		return 0;
+	rv = ks_p11_set_attributes(&token->on, applying->session, handle, attributes, count);
+	if (rv != CKR_OK)
+		return ks_p11_failed(token->ctx, &token->on, rv);
+	return ks_p11_snapshot_rename(token, handle, label, id);
+}
+
+static int item_rename(struct applying *applying, const struct ks_change *change, bool back)
+{
+	struct ks_bytes label = change->naming.label, id = change->naming.id;
+	CK_OBJECT_HANDLE twin = twin_of(applying, change->have);
+	struct ks_p11_ref ref;
+	int rc;
+
+	if (!ks_p11_ref_of(&ref, change->have))
+		return ks_fail(applying->token->ctx, KS_EBUG, "the plan was made for another store");
+	if (back) {
+		label = label.data ? KS_BYTES(change->have->label.data ? (const void *)change->have->label.data : "", change->have->label.size)
+				   : KS_NONE;
+		id = id.data ? KS_BYTES(change->have->id.data ? (const void *)change->have->id.data : "", change->have->id.size) : KS_NONE;
+	}
+	rc = names_set(applying, ref.handle, label, id);
+	return rc < 0 ? rc : names_set(applying, twin, label, id);
+}
+
+/* ---- removing ---- */
+
+static int handle_remove(struct applying *applying, CK_OBJECT_HANDLE handle)
+{
+	CK_RV rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&applying->token->on, applying->session, handle);
+
+	/* Some cards take the certificate away together with its key. */
+	if (rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID)
+		return ks_p11_failed(applying->token->ctx, &applying->token->on, rv);
+	if (handle != CK_INVALID_HANDLE)
+		ks_p11_snapshot_drop(applying->token, handle);
+	return 0;
+}
+
+static int item_remove(struct applying *applying, const struct ks_change *change)
+{
+	CK_OBJECT_HANDLE twin = twin_of(applying, change->have);
+	struct ks_p11_ref ref;
+	int rc;
+
+	if (!ks_p11_ref_of(&ref, change->have))
+		return ks_fail(applying->token->ctx, KS_EBUG, "the plan was made for another store");
+	rc = handle_remove(applying, ref.handle);
+	return rc < 0 ? rc : handle_remove(applying, twin);
+}
+
+/* ---- the whole ---- */
+
+static int check_plan(const struct applying *applying)
+{
+	struct ks_ctx *ctx = applying->token->ctx;
+
+	if (applying->plan->password)
+		return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "token %s has a PIN, not a password", applying->token->shown),
+			       "keystow token pin '%s' changes it", applying->token->uri);
+	for (size_t i = 0; i < applying->plan->count; i++) {
+		struct ks_item *item = applying->plan->changes[i].item;
+		ks_auto_mem char *named = NULL;
+
+		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY || item->kind == KS_PRIVATE_KEY)
+			continue;
+		named = ks_item_named(item);
+		return ks_fail(ctx, KS_EUNABLE, "token %s does not take %s", applying->token->shown, named ? named : "this");
+	}
+	return 0;
+}
+
+/* Takes back what was done, newest first; says what could not be. */
+static int undo(struct applying *applying, int rc)
+{
+	bool clean = true;
+
+	while (applying->step_count) {
+		struct step *step = &applying->steps[--applying->step_count];
+		char text[1024], causes[1024];
+		bool undone;
+
+		snprintf(text, sizeof(text), "%s", ks_ctx_text(applying->token->ctx));
+		snprintf(causes, sizeof(causes), "%s", ks_ctx_causes(applying->token->ctx));
+		if (step->change->what == KS_RENAME)
+			undone = item_rename(applying, step->change, true) == 0;
+		else
+			undone = put_undo(applying->token, applying->session, step->made[1]) &
+				 put_undo(applying->token, applying->session, step->made[0]);
+		ks_fail(applying->token->ctx, rc, "%s", text);
+		if (causes[0])
+			ks_cause(applying->token->ctx, rc, "%s", causes);
+		step->change->done = !undone;
+		clean &= undone;
+	}
+	if (!clean)
+		return ks_hint(applying->token->ctx, rc, "a part of the changes could not be taken back: keystow list '%s' shows what is there",
+			       applying->token->uri);
+	return rc;
+}
+
+/* What makes and what renames; everything here can be undone. */
+static int put_all(struct applying *applying)
+{
+	for (size_t i = 0; i < applying->plan->count; i++) {
+		struct ks_change *change = &applying->plan->changes[i];
+		struct step *step = &applying->steps[applying->step_count];
+		int rc = 0;
+
+		*step = (struct step){ .change = change };
+		if (change->what == KS_ADD || change->what == KS_REPLACE)
+			rc = item_put(step, applying);
+		else if (change->what == KS_RENAME)
+			rc = item_rename(applying, change, false);
+		else
+			continue;
+		if (rc < 0 && change->what == KS_RENAME)
+			applying->step_count++; /* one of the two halves may have its new name already */
+		if (rc < 0)
+			return undo(applying, rc);
+		applying->step_count++;
+		change->done = change->what != KS_REPLACE;
+	}
+	return 0;
+}
+
+static int remove_all(struct applying *applying)
+{
+	for (size_t i = 0; i < applying->plan->count; i++) {
+		struct ks_change *change = &applying->plan->changes[i];
+		int rc;
+
+		if (change->what != KS_REMOVE && change->what != KS_REPLACE)
+			continue;
+		rc = item_remove(applying, change);
+		if (rc < 0)
+			return ks_hint(applying->token->ctx, rc, "what was to be removed first is removed: keystow list '%s' shows the rest",
+				       applying->token->uri);
+		change->done = true;
+	}
+	return 0;
+}
+
+int ks_p11_apply(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_plan *plan)
+{
+	struct applying applying = { .token = token, .session = session, .plan = plan };
+	ks_auto_mem struct step *steps = ks_array(plan->count + 1, sizeof(*steps));
+	int rc;
+
+	if (!steps)
+		return ks_nomem(token->ctx);
+	applying.steps = steps;
+	rc = check_plan(&applying);
+	if (rc == 0)
+		rc = put_all(&applying);
+	return rc < 0 ? rc : remove_all(&applying);
+}
