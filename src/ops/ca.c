@@ -150,12 +150,6 @@ static int pkcs8_of(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *
 	return 0;
 }
 
-static void say_unsealed(struct ks_ctx *ctx)
-{
-	ks_notice(ctx, KS_EWEAK, NULL, "give a password with --pin-source, or keep the key in a token with --key",
-		  "the CA's private key has no password; only the mode of its file (0600) protects it");
-}
-
 /* The key as DIR/ca.key. */
 static int key_in_folder(struct making *making, const struct ks_keyspec *spec)
 {
@@ -168,10 +162,8 @@ static int key_in_folder(struct making *making, const struct ks_keyspec *spec)
 		rc = pkcs8_of(&clear, making->ctx, making->key);
 	if (rc < 0)
 		return rc;
-	if (!making->wish->password) {
-		say_unsealed(making->ctx);
+	if (!making->wish->password)
 		return write_pem(making->ctx, dir, OWN_KEY, "PRIVATE KEY", ks_buffer_bytes(clear), true);
-	}
 	sealed = ks_buffer_new(LONGEST_KEY);
 	if (!sealed)
 		return ks_nomem(making->ctx);
