@@ -94,8 +94,8 @@ struct ks_pkcs12_safe_bag {
 	struct ks_bytes attributes; /* whole SET, or absent */
 };
 int ks_pkcs12_bag_read(struct ks_pkcs12_safe_bag *out, struct ks_bytes bag);
-/* The EncryptedPrivateKeyInfo inside a SecretBag as Java writes it; absent when it is of another kind. */
-struct ks_bytes ks_pkcs12_secret_sealed(struct ks_bytes secret_bag);
+/* The EncryptedPrivateKeyInfo inside a SecretBag, as Java writes it, and the secret's type; absent when it is of another kind. */
+struct ks_bytes ks_pkcs12_secret_sealed(struct ks_bytes *type, struct ks_bytes secret_bag);
 
 /* Adds the bags of one part (content of its SafeContents) to `into`. */
 int ks_pkcs12_bags_read(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_layout *layout,

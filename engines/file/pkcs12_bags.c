@@ -66,16 +66,14 @@ static int typed_value(struct ks_bytes *type, struct ks_der *value, struct ks_by
 	return 0;
 }
 
-struct ks_bytes ks_pkcs12_secret_sealed(struct ks_bytes secret_bag)
+struct ks_bytes ks_pkcs12_secret_sealed(struct ks_bytes *type, struct ks_bytes secret_bag)
 {
-	struct ks_bytes type;
 	struct ks_der value;
 
-	if (typed_value(&type, &value, secret_bag) < 0 || !ks_der_is(type, KS_BAG_OID_PREFIX "\x02"))
+	if (typed_value(type, &value, secret_bag) < 0 || value.tag != KS_DER_OCTETS ||
+	    !ks_sealed_key_shaped(value.content))
 		return KS_NONE;
-	if (value.tag == KS_DER_OCTETS && ks_sealed_key_shaped(value.content))
-		return value.content;
-	return KS_NONE;
+	return value.content;
 }
 
 /* ---- one bag, one item ------------------------------------------------------------------------------------------------ */
@@ -135,7 +133,7 @@ static struct meaning secret_meaning(struct ks_bytes element)
 	if (typed_value(&type, &value, element) < 0)
 		return opaque("secret", "it has no readable value");
 	return (struct meaning){ .kind = KS_SECRET_KEY,
-				 .flags = ks_pkcs12_secret_sealed(element).data ? KS_SEALED : 0,
+				 .flags = ks_pkcs12_secret_sealed(&type, element).data ? KS_SEALED : 0,
 				 .der = element,
 				 .from = &ks_pkcs12_keys };
 }
@@ -299,8 +297,9 @@ static int sealed_open(struct ks_buffer **out, struct ks_item *item, struct ks_c
 static int key_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
 {
 	ks_auto_mem char *named = NULL;
-	struct ks_bytes sealed = item->kind == KS_PRIVATE_KEY ? item->der : ks_pkcs12_secret_sealed(item->der);
+	struct ks_bytes type, sealed;
 
+	sealed = item->kind == KS_PRIVATE_KEY ? item->der : ks_pkcs12_secret_sealed(&type, item->der);
 	if (sealed.data)
 		return sealed_open(out, item, ctx, sealed);
 	named = ks_item_named(item);

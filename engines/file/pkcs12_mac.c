@@ -158,11 +158,13 @@ int ks_pkcs12_mac_read(struct ks_pkcs12_mac_way *out, struct ks_ctx *ctx, struct
 
 const char *ks_pkcs12_mac_name(struct ks_set *set, const struct ks_pkcs12_mac_way *way)
 {
-	bool null = way->form == KS_PASSWORD_NULL;
+	bool usual = way->form == KS_PASSWORD_UTF8;
+	const char *as = usual ? "" : ", password as ", *form = usual ? "" : ks_password_form_name(way->form);
 
 	if (way->kind == KS_MAC_PBMAC1)
-		return ks_set_text(set, "PBMAC1, hmacWith%s (PBKDF2-HMAC-%s)", way->digest, way->derivation.digest);
-	return ks_set_text(set, "hmacWith%s (PKCS#12 KDF%s)", way->digest, null ? ", empty password as NULL" : "");
+		return ks_set_text(set, "PBMAC1, hmacWith%s (PBKDF2-HMAC-%s%s%s)", way->digest, way->derivation.digest,
+				   as, form);
+	return ks_set_text(set, "hmacWith%s (PKCS#12 KDF%s%s)", way->digest, as, form);
 }
 
 /* ---- computing -------------------------------------------------------------------------------------------------------- */

@@ -253,7 +253,8 @@ static int sealed_part_read(struct ks_ctx *ctx, struct ks_set *into, struct ks_p
 		return ks_nomem(ctx);
 	rc = part_open(place, &size, ctx, part, secret, &layout->form);
 	if (rc == KS_EPASSWORD && layout->mac.kind != KS_MAC_NONE)
-		return ks_fail(ctx, rc, "the store's password is right, but a part of it is encrypted under another one");
+		return ks_fail(ctx, rc,
+			       "the store's password is right, but a part of it is encrypted under another one");
 	if (rc < 0)
 		return rc;
 	return safe_contents_read(ctx, into, layout, KS_BYTES(place, size), KS_PKCS12_SEALED_PART);
@@ -376,6 +377,9 @@ static void facts_tell(struct ks_set *into, struct ks_pkcs12_layout *layout, boo
 		facts->kdf = shown->kdf_name;
 		facts->kdf_iterations = shown->iterations;
 	}
+	if (shown && layout->mac.kind == KS_MAC_NONE && layout->form != KS_PASSWORD_UTF8)
+		facts->kdf =
+			ks_set_text(into, "%s, password as %s", shown->kdf_name, ks_password_form_name(layout->form));
 	facts->weak = (layout->key.cipher && layout->key.weak) || (layout->content.cipher && layout->content.weak);
 }
 

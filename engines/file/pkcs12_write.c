@@ -96,12 +96,15 @@ static int typed_put(struct ks_buffer *out, char bag, struct ks_bytes type, stru
 /* A secret key as Java writes it: the secret type is that of a sealed key, the value an EncryptedPrivateKeyInfo. */
 static int secret_resealed_put(struct writer *writer, struct ks_item *item)
 {
+	struct ks_bytes type = KS_BYTES(KS_BAG_OID_PREFIX "\x02", 11), own_type;
 	ks_auto(buffer) clear = NULL;
 	ks_auto(buffer) sealed = NULL;
 	int rc;
 
 	if (!writer->secret)
 		return ks_fail(writer->ctx, KS_ENOSECRET, "a secret key is kept only in a store with a password");
+	if (is_own(writer, item) && ks_pkcs12_secret_sealed(&own_type, item->der).data)
+		type = own_type;
 	rc = ks_item_pkcs8(&clear, item, writer->ctx);
 	if (rc < 0)
 		return rc;
@@ -111,7 +114,7 @@ static int secret_resealed_put(struct writer *writer, struct ks_item *item)
 	rc = ks_sealed_key_put(sealed, writer->ctx, ks_buffer_bytes(clear), writer->secret, key_like(writer));
 	if (rc < 0)
 		return rc;
-	return typed_put(writer->out, KS_BAG_SECRET, KS_BYTES(KS_BAG_OID_PREFIX "\x02", 11), ks_buffer_bytes(sealed));
+	return typed_put(writer->out, KS_BAG_SECRET, type, ks_buffer_bytes(sealed));
 }
 
 static int secret_put(struct writer *writer, struct ks_item *item)
@@ -163,6 +166,24 @@ static int value_put(struct writer *writer, struct ks_item *item)
 
 /* ---- bags -------------------------------------------------------------------------------------------------------------- */
 
+/* Something sealed inside a bag of an unknown kind would stay under the old password for ever. */
+static int refuse_unknown_seal(const struct writer *writer, const struct ks_item *item)
+{
+	struct ks_pkcs12_safe_bag bag;
+	struct ks_der octets;
+
+	if (!writer->changed || item->kind != KS_OPAQUE || ks_pkcs12_bag_read(&bag, item->der) < 0)
+		return 0;
+	if (!ks_sealed_key_shaped(bag.value) &&
+	    !(ks_der_only(&octets, bag.value, KS_DER_OCTETS) == 0 && ks_sealed_key_shaped(octets.content)))
+		return 0;
+	return ks_hint(writer->ctx,
+		       ks_fail(writer->ctx, KS_EUNABLE,
+			       "it holds something sealed that keystow does not understand, so it cannot get the new "
+			       "password"),
+		       "change the password with the program that wrote it, or remove it first");
+}
+
 /* Bytes that stay true: not when the password changed and they depend on it. */
 static bool carried(const struct writer *writer, const struct ks_item *item)
 {
@@ -178,10 +199,12 @@ static int bag_put(struct writer *writer, struct ks_item *item)
 	size_t bag;
 	int rc;
 
-	if (carried(writer, item))
+	rc = refuse_unknown_seal(writer, item);
+	if (rc == 0 && carried(writer, item))
 		return ks_buffer_put(out, item->raw.data, item->raw.size) < 0 ? full(writer) : 0;
 	bag = ks_der_open(out, KS_DER_SEQUENCE);
-	rc = value_put(writer, item);
+	if (rc == 0)
+		rc = value_put(writer, item);
 	if (rc == 0)
 		rc = ks_pkcs12_attributes_put(out, item);
 	if (rc == 0)

@@ -107,17 +107,17 @@ def pfx_with(content, mac):
     return tlv(0x30, integer(3), tlv(0x30, oid(DATA), tlv(0xa0, tlv(4, content))), mac)
 
 
-def pbes2(clear, password):
+def pbes2(clear, password, claimed=2048):
     """An algorithm and what it makes of `clear`: AES-256-CBC under PBKDF2-HMAC-SHA256."""
     salt, iv = os.urandom(8), os.urandom(16)
     key = hashlib.pbkdf2_hmac("sha256", password, salt, 2048, 32)
     sealed = run("openssl", "enc", "-aes-256-cbc", "-K", key.hex(), "-iv", iv.hex(), text=clear)
     cipher = tlv(0x30, oid("2.16.840.1.101.3.4.1.42"), tlv(4, iv))
-    return tlv(0x30, oid("1.2.840.113549.1.5.13"), tlv(0x30, pbkdf2(salt, 2048, 32), cipher)), sealed
+    return tlv(0x30, oid("1.2.840.113549.1.5.13"), tlv(0x30, pbkdf2(salt, claimed, 32), cipher)), sealed
 
 
-def sealed_part(password, *bags):
-    algorithm, sealed = pbes2(tlv(0x30, *bags), password)
+def sealed_part(password, *bags, claimed=2048):
+    algorithm, sealed = pbes2(tlv(0x30, *bags), password, claimed)
     return tlv(0x30, oid("1.2.840.113549.1.7.6"), tlv(0xa0, tlv(0x30, integer(0), tlv(
         0x30, oid(DATA), algorithm, tlv(0x80, sealed)))))
 
@@ -213,6 +213,7 @@ def by_hand(out, folder):
     write("pbes2-under-the-bmp-password-as-old-nss", pfx(tlv(0x30, sealed_part(bmp, cert_bag), data_part(
         bag(BAG + "2", tlv(0x30, algorithm, tlv(4, bmp_sealed)), label("by hand"))))))
     content = tlv(0x30, data_part(key_bag, cert_bag))
+    write("sealed-in-an-unknown-bag", pfx(tlv(0x30, data_part(bag("1.3.6.1.4.1.99999.3", tlv(4, sealed), label("odd"))))))
     write("pbmac1", pfx_with(content, pbmac1_data(content)))
     write("pbmac1-key-of-16-bytes", pfx_with(content, pbmac1_data(content, size=16)))
     write("pbmac1-without-key-length", pfx_with(content, pbmac1_data(content, said=False)))
@@ -222,6 +223,12 @@ def by_hand(out, folder):
     write("garbage-behind", pfx(content) + b"garbage")
     write("damaged-certificate", pfx(tlv(0x30, data_part(key_bag, cert_bag, bag(
         BAG + "3", typed("1.2.840.113549.1.9.22.1", b"no certificate"), label("broken"))))))
+    write("part-of-two-billion-rounds", pfx_with(tlv(0x30, sealed_part(PASSWORD.encode(), cert_bag, claimed=0x7fffffff)), b""))
+    scrypt = tlv(0x30, oid("1.3.6.1.4.1.11591.4.11"), tlv(0x30, tlv(4, b"saltsalt"), integer(1 << 40), integer(8), integer(1)))
+    cipher = tlv(0x30, oid("2.16.840.1.101.3.4.1.42"), tlv(4, bytes(16)))
+    huge = tlv(0x30, tlv(0x30, oid("1.2.840.113549.1.5.13"), tlv(0x30, scrypt, cipher)), tlv(4, bytes(160)))
+    slow = tlv(0x30, pbes2(clear, PASSWORD.encode(), 0x7fffffff)[0], tlv(4, bytes(160)))
+    write("keys-of-endless-work", pfx(tlv(0x30, data_part(bag(BAG + "2", huge, label("scrypt")), bag(BAG + "2", slow, label("pbkdf2"))))))
     write("mac-of-two-billion-rounds", pfx(tlv(0x30, data_part(key_bag, cert_bag)), claimed=0x7fffffff))
 
 

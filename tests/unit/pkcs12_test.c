@@ -153,6 +153,7 @@ static const struct expected {
 	{ "openssl-rc4", PASSWORD, 1, 1, 0, 0, 0 },
 	{ "pbes2-under-the-bmp-password-as-old-nss", PASSWORD, 1, 1, 0, 0, 0 },
 	{ "pbmac1", PASSWORD, 1, 1, 0, 0, 0 },
+	{ "sealed-in-an-unknown-bag", PASSWORD, 0, 0, 0, 0, 1 },
 	{ "zero-bytes-behind", PASSWORD, 1, 1, 0, 0, 0 },
 };
 
@@ -212,6 +213,7 @@ static const struct refused {
 	{ "encrypted-for-a-certificate", PASSWORD, KS_EALGORITHM, "encrypted for a certificate" },
 	{ "nested-too-deep", PASSWORD, KS_ELIMIT, "64" },
 	{ "mac-of-two-billion-rounds", PASSWORD, KS_ELIMIT, "2147483647" },
+	{ "part-of-two-billion-rounds", PASSWORD, KS_ELIMIT, "2147483647" },
 	{ "garbage-behind", PASSWORD, KS_EDAMAGED, "7 bytes" },
 	{ "pbmac1-key-of-16-bytes", PASSWORD, KS_EDAMAGED, "20" },
 	{ "pbmac1-without-key-length", PASSWORD, KS_EDAMAGED, "how long" },
@@ -238,6 +240,18 @@ static void a_bomb_is_refused_with_the_whole_budget_left(void **state)
 
 	assert_int_equal(read_sample(f, "mac-of-two-billion-rounds", f->secret), KS_ELIMIT);
 	assert_int_equal(ks_spend(f->ctx, 10000000, "everything"), 0);
+}
+
+static void keys_of_endless_work_are_listed_and_refused_when_used(void **state)
+{
+	struct fixture *f = *state;
+	EVP_PKEY *key = NULL;
+
+	assert_int_equal(read_sample(f, "keys-of-endless-work", f->secret), 0);
+	assert_int_equal(ks_item_pkey(&key, ks_set_at(f->set, 0), f->ctx), KS_ELIMIT);
+	assert_non_null(strstr(ks_ctx_text(f->ctx), "256 MiB"));
+	assert_int_equal(ks_item_pkey(&key, ks_set_at(f->set, 1), f->ctx), KS_ELIMIT);
+	assert_int_equal(ks_spend(f->ctx, 10000000 - 2048, "all but the MAC"), 0);
 }
 
 static void listing_spends_nothing_on_keys(void **state)
@@ -286,7 +300,7 @@ static void facts_tell_mac_and_cipher(void **state)
 	assert_string_equal(facts->cipher, "3DES-CBC");
 	assert_true(facts->weak);
 	assert_int_equal(read_sample(f, "null-password", empty), 0);
-	assert_non_null(strstr(ks_set_facts_of(f->set)->mac, "empty password as NULL"));
+	assert_non_null(strstr(ks_set_facts_of(f->set)->mac, "password as no bytes at all (NULL)"));
 	assert_int_equal(read_sample(f, "openssl-no-mac", f->secret), 0);
 	assert_int_equal(ks_set_facts_of(f->set)->integrity, KS_INTEGRITY_NONE);
 }
@@ -495,6 +509,19 @@ static void a_new_password_opens_everything_and_the_old_one_nothing(void **state
 	assert_int_equal(read_bytes(&none, f, write_unchanged(f, fresh, true), f->secret), KS_EPASSWORD);
 }
 
+static void what_cannot_be_sealed_anew_refuses_the_new_password(void **state)
+{
+	struct fixture *f = *state;
+	ks_auto(secret) fresh = password(f->ctx, "ganz neu");
+	ks_auto(plan) plan = NULL;
+	struct ks_buffer *file = NULL;
+
+	assert_int_equal(read_sample(f, "sealed-in-an-unknown-bag", f->secret), 0);
+	assert_int_equal(ks_plan_new(&plan, f->ctx, f->set), 0);
+	assert_int_equal(write_planned(&file, f, plan, fresh, true), KS_EUNABLE);
+	assert_non_null(strstr(ks_ctx_text(f->ctx), "\"odd\""));
+}
+
 static void a_store_without_password_can_get_one(void **state)
 {
 	struct fixture *f = *state;
@@ -626,6 +653,7 @@ int main(void)
 		TEST(every_private_key_of_the_samples_can_be_used),
 		TEST(refusals_say_which_kind_of_trouble_it_is),
 		TEST(a_bomb_is_refused_with_the_whole_budget_left),
+		TEST(keys_of_endless_work_are_listed_and_refused_when_used),
 		TEST(listing_spends_nothing_on_keys),
 		TEST(without_a_password_clear_bags_are_listed_unchecked),
 		TEST(a_wrong_password_for_a_key_alone_is_told_when_the_key_is_used),
@@ -642,6 +670,7 @@ int main(void)
 		TEST(a_new_label_changes_the_label_and_nothing_else),
 		TEST(trust_is_written_as_javas_attribute_and_taken_away_again),
 		TEST(a_new_password_opens_everything_and_the_old_one_nothing),
+		TEST(what_cannot_be_sealed_anew_refuses_the_new_password),
 		TEST(a_store_without_password_can_get_one),
 		TEST(parts_that_were_not_opened_are_not_lost_by_writing),
 		TEST(items_of_one_store_are_sealed_anew_in_another),
