@@ -122,30 +122,6 @@ int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der
 	return 0;
 }
 
-int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *ctx)
-{
-	ks_auto_mem char *named = ks_item_named(item);
-	ks_auto_mem char *label = item->label.data ? ks_text_show(item->label) : NULL;
-	struct ks_question question = { .ask = KS_ASK_KEY_PASSWORD, .store = named, .label = label, .tries_left = -1 };
-	ks_auto(secret) secret = NULL;
-	int rc;
-
-	if (ks_set_secret(item->set)) {
-		*out = ks_secret_ref(ks_set_secret(item->set));
-		return 0;
-	}
-	if (!named)
-		return ks_nomem(ctx);
-	rc = ks_secret_new(&secret, ctx);
-	if (rc == 0)
-		rc = ks_ask(ctx, &question, secret);
-	if (rc < 0)
-		return rc;
-	ks_set_keep_secret(item->set, secret);
-	*out = ks_take(secret);
-	return 0;
-}
-
 typedef int opener(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret);
 
 static int ask_and_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open, const char *named)

@@ -19,8 +19,6 @@ int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der);
  * was altered is KS_EDAMAGED. KS_EALGORITHM for a kind of key that this libcrypto lacks.
  */
 int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der);
-/* The password for a sealed key: the one that opened its set, else asked for. */
-int ks_key_secret(struct ks_secret **out, struct ks_item *item, struct ks_ctx *ctx);
 /*
  * Opens a sealed key by `open`, which answers KS_EPASSWORD when a password does not fit: with the secret of the item's set, and
  * where that is none or not the one, with one that is asked for by the key's label.

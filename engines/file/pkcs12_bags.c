@@ -281,27 +281,27 @@ int ks_pkcs12_bags_read(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs1
 
 /* ---- keys, when somebody wants to use one ------------------------------------------------------------------------------ */
 
-static int sealed_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, struct ks_bytes sealed)
+static struct ks_bytes sealed_in(const struct ks_item *item)
+{
+	struct ks_bytes type;
+
+	return item->kind == KS_PRIVATE_KEY ? item->der : ks_pkcs12_secret_sealed(&type, item->der);
+}
+
+static int open_with(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret)
 {
 	const struct ks_pkcs12_layout *layout = ks_set_facts_of(item->set)->layout;
 	enum ks_password_form form = layout ? layout->form : KS_PASSWORD_UTF8;
-	ks_auto_mem char *named = ks_item_named(item);
-	ks_auto(secret) secret = NULL;
-	int rc = ks_key_secret(&secret, item, ctx);
 
-	if (rc < 0)
-		return rc;
-	return ks_while(ctx, ks_sealed_key_open(out, ctx, sealed, secret, &form), "%s", named ? named : "the key");
+	return ks_sealed_key_open(out, ctx, sealed_in(item), secret, &form);
 }
 
 static int key_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
 {
 	ks_auto_mem char *named = NULL;
-	struct ks_bytes type, sealed;
 
-	sealed = item->kind == KS_PRIVATE_KEY ? item->der : ks_pkcs12_secret_sealed(&type, item->der);
-	if (sealed.data)
-		return sealed_open(out, item, ctx, sealed);
+	if (sealed_in(item).data)
+		return ks_key_unseal(out, item, ctx, open_with);
 	named = ks_item_named(item);
 	return ks_fail(ctx, KS_EUNABLE, "%s is of a kind that only the program that wrote it understands",
 		       named ? named : "the secret");
