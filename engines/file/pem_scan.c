@@ -20,19 +20,26 @@ static struct ks_bytes cut(struct ks_bytes file, size_t from, size_t to)
 	return KS_BYTES(file.data + from, to - from);
 }
 
-/* Where `word` stands first at or behind `from`; the end of the file when nowhere. */
-static size_t find(struct ks_bytes file, size_t from, const char *word)
-{
-	const unsigned char *at = from < file.size ? memmem(file.data + from, file.size - from, word, strlen(word)) : NULL;
-
-	return at ? (size_t)(at - file.data) : file.size;
-}
-
 static bool stands(struct ks_bytes file, size_t at, const char *word)
 {
 	size_t length = strlen(word);
 
 	return file.size - at >= length && memcmp(file.data + at, word, length) == 0;
+}
+
+/* Where five dashes stand first at or behind `from`; the end of the file when nowhere. */
+static size_t find_dashes(struct ks_bytes file, size_t from)
+{
+	const unsigned char *at;
+
+	for (; from < file.size; from = (size_t)(at - file.data) + 1) {
+		at = memchr(file.data + from, '-', file.size - from);
+		if (!at)
+			break;
+		if (stands(file, (size_t)(at - file.data), DASHES))
+			return (size_t)(at - file.data);
+	}
+	return file.size;
 }
 
 static bool blank(unsigned char c)
@@ -142,7 +149,7 @@ static size_t body_end(struct ks_bytes file, size_t from)
 	size_t at = from;
 
 	for (;;) {
-		at = find(file, at, DASHES);
+		at = find_dashes(file, at);
 		if (at == file.size || stands(file, at, END) || stands(file, at, BEGIN))
 			return at;
 		at++;
@@ -231,7 +238,7 @@ static size_t next_marker(const struct ks_pem_scan *scan, bool *begin)
 	size_t at = scan->at;
 
 	for (;; at++) {
-		at = find(file, at, DASHES);
+		at = find_dashes(file, at);
 		if (at == file.size)
 			return at;
 		*begin = stands(file, at, BEGIN);
