@@ -120,6 +120,8 @@ struct ks_signing {
 
 static void ks_signing_free(struct ks_signing *signing)
 {
+	if (!signing)
+		return;
 	for (size_t i = 0; i < signing->count; i++) {
 		if (signing->requests)
 			ks_request_free(signing->requests[i]);

@@ -373,20 +373,24 @@ void describe_expiry(char out[48], const struct described *described, int64_t no
 
 /* ---- plans ---- */
 
+static struct ks_bytes label_of(const struct ks_change *change)
+{
+	if (change->what != KS_RENAME && change->naming.label.data)
+		return change->naming.label;
+	return (change->item ? change->item : change->have)->label;
+}
+
 static json_t *change_json(const struct ks_change *change)
 {
 	struct ks_item *item = change->item ? change->item : change->have;
 	struct ks_certificate_facts facts;
-	struct ks_bytes label = change->what == KS_RENAME && change->have ? change->have->label : item->label;
 	json_t *object = json_object();
 	char digits[2 * KS_SHA256 + 1];
 
 	out_set_text(object, "what", ks_what_name(change->what));
 	out_set_text(object, "kind",
 		     ks_item_is_anchor(item) && item->kind == KS_CERTIFICATE ? "anchor" : ks_kind_name(item->kind));
-	if (change->what != KS_RENAME && change->naming.label.data)
-		label = change->naming.label;
-	out_set_label(object, "label", label);
+	out_set_label(object, "label", label_of(change));
 	if (change->what == KS_RENAME)
 		out_set_label(object, "new_label", change->naming.label);
 	if (item->kind == KS_CERTIFICATE && ks_certificate_facts(&facts, item->der) == 0) {
@@ -412,15 +416,38 @@ static void change_line(struct run *run, const struct ks_change *change)
 		 label ? label : "", label ? "\"" : "", change->why ? ": " : "", change->why ? change->why : "");
 }
 
+static int compare_changes(const void *left, const void *right)
+{
+	const struct ks_change *a = *(const struct ks_change *const *)left,
+			       *b = *(const struct ks_change *const *)right;
+	int order = (int)a->what - (int)b->what;
+
+	if (order == 0)
+		order = ks_bytes_compare(label_of(a), label_of(b));
+	return order ? order : (a > b) - (a < b);
+}
+
+/* Plans are made in whatever order their maker looks at things; people and programs get them sorted. */
+static void tell_changes(struct run *run, const struct ks_plan *plan)
+{
+	ks_auto_mem const struct ks_change **sorted = ks_array(plan->count + 1, sizeof(struct ks_change *));
+
+	for (size_t i = 0; sorted && i < plan->count; i++)
+		sorted[i] = &plan->changes[i];
+	if (sorted)
+		qsort(sorted, plan->count, sizeof(struct ks_change *), compare_changes);
+	for (size_t i = 0; sorted && i < plan->count; i++) {
+		if (run->out.json)
+			out_value(&run->out, NULL, change_json(sorted[i]));
+		else if (sorted[i]->what != KS_KEEP || run->options->verbose)
+			change_line(run, sorted[i]);
+	}
+}
+
 void describe_plan(struct run *run, const struct ks_plan *plan)
 {
 	out_open(&run->out, "changes", '[');
-	for (size_t i = 0; i < plan->count; i++) {
-		if (run->out.json)
-			out_value(&run->out, NULL, change_json(&plan->changes[i]));
-		else if (plan->changes[i].what != KS_KEEP || run->options->verbose)
-			change_line(run, &plan->changes[i]);
-	}
+	tell_changes(run, plan);
 	out_close(&run->out);
 	if (plan->password && !run->out.json)
 		out_line(&run->out, "~ the password of the store");

@@ -27,7 +27,7 @@ static json_t *findings_json(const struct ks_findings *findings)
 		out_set_text(object, "check", finding->check);
 		json_object_set_new(object, "ok", json_boolean(finding->status == 0));
 		out_set_text(object, "text", finding->text);
-		out_set_text(object, "hint", finding->hint);
+		out_set_text(object, "hint", finding->hint && *finding->hint ? finding->hint : NULL);
 		json_array_append_new(list, object);
 	}
 	return list;
@@ -38,14 +38,11 @@ static void findings_text(struct run *run, const char *name, const struct ks_fin
 	out_line(&run->out, "%s  %s", name, findings->bad ? "! does not hold together" : "holds together");
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct ks_finding *finding = &findings->findings[i];
+		const char *text = finding->text ? finding->text : ks_status_title(finding->status);
 
-		if (finding->status == 0)
-			out_line(&run->out, "  %-9s  ok%s%s", finding->check, finding->text ? "  " : "",
-				 finding->text ? finding->text : "");
-		else
-			out_line(&run->out, "! %-9s  %s%s%s", finding->check,
-				 finding->text ? finding->text : ks_status_title(finding->status),
-				 finding->hint ? "; next: " : "", finding->hint ? finding->hint : "");
+		out_line(&run->out, "%c %-9s  %s", finding->status ? '!' : ' ', finding->check, text);
+		if (finding->status && finding->hint && *finding->hint)
+			out_line(&run->out, "  %-9s  next: %s", "", finding->hint);
 	}
 }
 

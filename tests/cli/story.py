@@ -174,7 +174,7 @@ def settled(value, folder, key=""):
     value = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", value)
     value = re.sub(r"\d{4}-\d\d-\d\d", "DATE", value)
     value = re.sub(r"(serial=|id=)[^;&]+", r"\1...", value)
-    return re.sub(r"\b[0-9a-f]{16,}\b", "HEX", value)
+    return re.sub(r"\b[0-9a-f]{8,}\b", "HEX", value)
 
 
 def tell(module):

@@ -1,0 +1,608 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every verb on file stores: what it does, its JSON document, and how it fails."""
+import os
+import re
+import stat
+import sys
+
+from story import claim, tell
+
+A = ("--pin-source", "file:a.pin")
+B = ("--pin-source", "file:b.pin")
+
+
+def labels(story, *argv):
+    return [e.get("label") for e in story.ok("list", *argv, "--json").json()["stores"][0]["entries"]]
+
+
+# ---- list ----
+
+@claim
+def list_shows_a_row_for_each_entry(story):
+    store = story.p12()
+    row = story.ok("list", store, *A).out.rstrip("\n").split("\t")
+    assert row[:3] == ["web", "private-key", "EC P-256"] and re.fullmatch(r"\d{4}-\d\d-\d\d", row[3]), row
+    assert row[4] == "p12:a.p12", row
+
+
+@claim
+def list_prints_a_golden_document(story):
+    story.golden("list", "list", story.p12(), *A)
+
+
+@claim
+def list_tells_what_expires(story):
+    store = story.p12()
+    story.ok("list", store, *A, "--expires-within", "30d")
+    result = story.run("list", store, *A, "--expires-within", "2y")
+    assert result.code == 1 and result.out.startswith("web\t"), result
+    quiet = story.run("list", store, *A, "--expires-within", "2y", "-q")
+    assert quiet.code == 1 and quiet.out == "", quiet
+
+
+@claim
+def list_finds_the_kind_by_content(story):
+    story.p12("misnamed.pem")
+    assert story.ok("list", "misnamed.pem", *A).out.startswith("web\t")
+
+
+@claim
+def list_fails_in_words(story):
+    store = story.p12()
+    story.fails(3, 301, "list", "absent.p12")
+    story.fails(4, 402, "list", store, *B)
+    story.fails(4, 403, "list", store)
+    story.fails(2, 202, "list", "p13:a.p12")
+    story.write("noise", b"\x00\x01noise" * 100)
+    story.fails(7, 705, "list", "noise")
+    story.write("open.pin", "correct horse\n", 0o644)
+    assert "mode 0644" in story.fails(4, 403, "list", store, "--pin-source", "file:open.pin").err
+
+
+@claim
+def list_tries_every_store_and_exits_with_the_first_failure(story):
+    store = story.p12()
+    result = story.run("list", "absent.p12", f"{store}?pin-source=file:b.pin", f"{store}?pin-source=file:a.pin", "--json")
+    assert result.code == 3, result
+    assert [s["exit"] for s in result.json()["stores"]] == [3, 4, 0], result
+
+
+# ---- show, find ----
+
+@claim
+def show_tells_what_openssl_tells(story):
+    store = story.p12()
+    text = story.ok("show", f"{store}#web", *A).out
+    digest = story.tool("openssl", "x509", "-in", "web.crt", "-noout", "-fingerprint", "-sha256").strip().split("=")[1]
+    assert digest.replace(":", "").lower() in text and "CN=www.example.org" in text, text
+    assert "private-key + certificate" in text, text
+
+
+@claim
+def show_reads_requests(story):
+    story.openssl_key()
+    assert "CN=www.example.org" in story.ok("show", "web.csr").out
+
+
+@claim
+def show_prints_a_golden_document(story):
+    story.golden("show", "show", f"{story.p12()}#web", *A)
+
+
+@claim
+def show_fails_in_words(story):
+    store = story.p12()
+    story.fails(3, 301, "show", f"{store}#wbe", *A)
+    story.fails(4, 402, "show", store, *B)
+    story.fails(2, 201, "show")
+
+
+@claim
+def find_looks_at_labels_subjects_and_digests(story):
+    store = story.p12()
+    digest = story.ok("list", store, *A, "--json").json()["stores"][0]["entries"][0]["sha256"]
+    for text in ("WEB", "Example.ORG", digest[:16]):
+        assert story.ok("find", text, store, *A).out.startswith("web\t"), text
+
+
+@claim
+def find_prints_a_golden_document(story):
+    story.golden("find", "find", "web", story.p12(), *A)
+
+
+@claim
+def find_fails_in_words(story):
+    store = story.p12()
+    result = story.run("find", "nothing like it", store, *A)
+    assert (result.code, result.out) == (1, ""), result
+    story.fails(3, 301, "find", "x", "absent.p12")
+    story.fails(4, 402, "find", "x", store, *B)
+    story.fails(2, 201, "find")
+
+
+# ---- diff, verify ----
+
+@claim
+def diff_is_quiet_about_equal_stores(story):
+    story.bundle()
+    story.bundle("again.pem", ("Three", "Two", "One"))
+    assert story.ok("diff", "bundle.pem", "again.pem").out == ""
+
+
+@claim
+def diff_shows_both_sides(story):
+    story.bundle("old.pem", ("One", "Two"))
+    story.bundle("new.pem", ("Two", "Three"))
+    result = story.run("diff", "old.pem", "new.pem")
+    assert result.code == 1, result
+    assert sorted(line[0] for line in result.out.splitlines()) == ["+", "-"], result
+
+
+@claim
+def diff_prints_a_golden_document(story):
+    story.bundle("old.pem", ("One", "Two"))
+    story.bundle("new.pem", ("Two", "Three"))
+    story.golden("diff", "diff", "old.pem", "new.pem", code=1)
+
+
+@claim
+def diff_fails_in_words(story):
+    story.bundle()
+    story.fails(3, 301, "diff", "bundle.pem", "absent.pem")
+    story.fails(2, 201, "diff", "bundle.pem")
+    story.fails(4, 402, "diff", "bundle.pem", story.p12(), "--to-pin-source", "file:b.pin")
+
+
+@claim
+def verify_accepts_what_holds_together(story):
+    enroll(story)
+    assert "holds together" in story.ok("verify", "p12:enrolled.p12#web", *A).out
+    story.tool("openssl", "verify", "-CAfile", "ca/ca.pem", "issued.pem")
+
+
+@claim
+def verify_prints_a_golden_document(story):
+    enroll(story)
+    story.golden("verify", "verify", "p12:enrolled.p12#web", *A)
+
+
+@claim
+def verify_fails_in_words(story):
+    store = story.p12()
+    lonely = story.run("verify", f"{store}#web", *A, "--anchors", story.bundle())
+    assert lonely.code == 1 and "chain" in lonely.out, lonely
+    story.fails(3, 301, "verify", f"{store}#nobody", *A)
+    story.fails(4, 402, "verify", store, *B)
+    story.fails(2, 201, "verify")
+
+
+# ---- new, generate, request ----
+
+@claim
+def new_makes_an_empty_store_that_openssl_opens(story):
+    story.ok("new", "p12:n.p12", *A)
+    story.tool("openssl", "pkcs12", "-in", "n.p12", "-passin", "file:a.pin", "-noout")
+    assert labels(story, "n.p12", *A) == []
+
+
+@claim
+def new_prints_a_golden_document(story):
+    story.golden("new", "new", "p12:n.p12", *A)
+
+
+@claim
+def new_fails_in_words(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    story.fails(9, 902, "new", store, *A)
+    assert story.read("a.p12") == before
+    story.fails(2, 202, "new", "n.p12", *A)
+    story.fails(4, 403, "new", "p12:n.p12")
+    story.fails(6, 610, "new", "pkcs11:token=x")
+    assert not story.has("n.p12")
+
+
+@claim
+def generate_makes_keys_that_openssl_reads(story):
+    for kind, word in (("p256", "prime256v1"), ("rsa:2048", "2048 bit"), ("ed25519", "ED25519")):
+        story.ok("generate", f"p12:k.p12#{kind.split(':')[0]}", "--type", kind, *A)
+    text = story.tool("openssl", "pkcs12", "-in", "k.p12", "-passin", "file:a.pin", "-nodes", "-nocerts")
+    assert text.count("BEGIN PRIVATE KEY") == 3, text
+    assert labels(story, "k.p12", *A) == ["ed25519", "p256", "rsa"]
+
+
+@claim
+def generate_prints_a_golden_document(story):
+    story.golden("generate", "generate", "p12:k.p12#web", *A)
+
+
+@claim
+def generate_fails_in_words(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    story.fails(9, 902, "generate", f"{store}#web", *A)
+    story.fails(2, 201, "generate", store, *A)
+    story.fails(4, 402, "generate", f"{store}#other", *B)
+    assert story.read("a.p12") == before
+
+
+@claim
+def request_is_verified_by_openssl(story):
+    story.ok("request", f"{story.p12()}#web", *A, "--subject", "CN=w,O=x", "--san", "dns:w.example.org", "-o", "r.csr")
+    text = story.tool("openssl", "req", "-in", "r.csr", "-noout", "-verify", "-text")
+    assert "DNS:w.example.org" in text, text
+    printed = story.ok("request", f"{story.p12()}#web", *A, "--subject", "CN=w").out
+    assert printed.startswith("-----BEGIN CERTIFICATE REQUEST-----\n"), printed
+
+
+@claim
+def request_prints_a_golden_document(story):
+    story.golden("request", "request", f"{story.p12()}#web", *A, "--subject", "CN=w")
+
+
+@claim
+def request_fails_in_words(story):
+    store = story.p12()
+    story.fails(2, 201, "request", f"{store}#web", *A)
+    story.fails(2, 201, "request", f"{store}#web", *A, "--subject", "QQ=w")
+    story.fails(3, 301, "request", f"{store}#none", *A, "--subject", "CN=w")
+    story.write("there.csr", "kept")
+    story.fails(9, 902, "request", f"{store}#web", *A, "--subject", "CN=w", "-o", "there.csr")
+    assert story.read("there.csr") == b"kept"
+
+
+# ---- enroll, ca ----
+
+def enroll(story, store="p12:enrolled.p12#web", *more):
+    if not story.has("ca"):
+        story.ca()
+    result = story.ok("enroll", store, *A, "--ca", "ca", "--subject", "CN=www,O=x", "--san", "dns:www.example.org",
+                      "--profile", "server", *more)
+    text = story.tool("openssl", "pkcs12", "-in", store[4:].split("#")[0], "-passin", "file:a.pin", "-nokeys", "-clcerts")
+    story.write("issued.pem", text)
+    return result
+
+
+@claim
+def enroll_does_the_whole_job_and_then_nothing(story):
+    first = enroll(story)
+    assert "issued" in first.out, first
+    text = story.tool("openssl", "x509", "-in", "issued.pem", "-noout", "-text")
+    assert "DNS:www.example.org" in text and "TLS Web Server Authentication" in text, text
+    before = story.read("enrolled.p12")
+    assert "nothing to do" in enroll(story).out
+    assert story.read("enrolled.p12") == before
+
+
+@claim
+def enroll_takes_a_list(story):
+    story.ca()
+    story.write("list", "# machines\nm1\tCN=m1\tdns:m1.example.org\n\nm2\tCN=m2\tdns:m2.example.org,ip:10.0.0.2\n")
+    result = story.ok("enroll", "p12:m.p12", *A, "--ca", "ca", "--profile", "server", "--from", "list", "--json")
+    assert [e["result"] for e in result.json()["stores"][0]["entries"]] == ["issued", "issued"], result
+    assert story.ok("ca", "list", "--ca", "ca").out.count("\n") >= 2
+
+
+@claim
+def enroll_prints_a_golden_document(story):
+    story.ca()
+    story.golden("enroll", "enroll", "p12:e.p12#web", *A, "--ca", "ca", "--subject", "CN=me", "--profile", "client")
+
+
+@claim
+def enroll_fails_in_words(story):
+    story.ca()
+    job = ("enroll", "p12:e.p12#web", *A, "--ca", "ca", "--subject", "CN=me")
+    story.fails(2, 201, *job)
+    assert "did you mean" in story.fails(3, 301, *job, "--profile", "clint").err
+    story.fails(6, 605, *job, "--profile", "client", "--san", "ip:10.0.0.1")
+    story.fails(3, 301, "enroll", "p12:e.p12#web", *A, "--ca", "nowhere", "--subject", "CN=me", "--profile", "client")
+    story.write("list", "one line without tabs\n")
+    assert "line 1" in story.fails(2, 201, "enroll", "p12:e.p12", *A, "--ca", "ca", "--profile", "client", "--from", "list").err
+
+
+@claim
+def ca_init_makes_a_ca_that_openssl_accepts(story):
+    result = story.ok("ca", "init", "ca", "--subject", "CN=Story CA,O=Stories", "--ca-pin-source", "file:ca.pin")
+    assert "Story CA" in result.out and "in the clear" not in result.err
+    assert "CA:TRUE" in story.tool("openssl", "x509", "-in", "ca/ca.pem", "-noout", "-text")
+    story.tool("openssl", "pkey", "-in", "ca/ca.key", "-passin", "file:ca.pin", "-noout")
+    assert stat.S_IMODE(os.stat(story.path("ca")).st_mode) == 0o700
+
+
+@claim
+def ca_init_says_aloud_that_a_key_is_in_the_clear(story):
+    assert "in the clear" in story.ok("ca", "init", "ca", "--subject", "CN=x").err
+    assert stat.S_IMODE(os.stat(story.path("ca/ca.key")).st_mode) == 0o600
+
+
+@claim
+def ca_init_prints_a_golden_document(story):
+    story.golden("ca init", "ca", "init", "ca", "--subject", "CN=Story CA", "--ca-pin-source", "file:ca.pin")
+
+
+@claim
+def ca_init_fails_in_words(story):
+    story.ca()
+    story.fails(9, 902, "ca", "init", "ca", "--subject", "CN=again")
+    story.fails(2, 201, "ca", "init", "other")
+    story.fails(4, 403, "ca", "init", "other", "--subject", "CN=x", "--ca-pin-source", "file:absent")
+    story.fails(2, 201, "ca", "init", "other", "--subject", "=x")
+    assert not story.has("other")
+
+
+@claim
+def ca_sign_signs_what_openssl_verifies(story):
+    story.ca()
+    story.openssl_key("a", "/CN=a")
+    story.openssl_key("b", "/CN=b")
+    os.mkdir(story.path("out"))
+    story.ok("ca", "sign", "a.csr", "b.csr", "--ca", "ca", "--profile", "client", "-o", "out")
+    for name in "ab":
+        story.tool("openssl", "verify", "-CAfile", "ca/ca.pem", "-purpose", "sslclient", f"out/{name}.pem")
+    text = story.ok("ca", "sign", "a.csr", "--ca", "ca", "--profile", "client", "--days", "7").out
+    assert text.startswith("-----BEGIN CERTIFICATE-----"), text
+
+
+@claim
+def ca_sign_prints_a_golden_document(story):
+    story.ca()
+    story.openssl_key("a", "/CN=a")
+    story.golden("ca sign", "ca", "sign", "a.csr", "--ca", "ca", "--profile", "client")
+
+
+@claim
+def ca_sign_fails_in_words(story):
+    story.ca()
+    story.openssl_key("a", "/CN=a")
+    job = ("ca", "sign", "a.csr", "--ca", "ca")
+    story.fails(2, 201, *job)
+    story.fails(3, 301, *job, "--profile", "nosuch")
+    story.fails(6, 604, *job, "--profile", "client", "--days", "9999")
+    story.fails(3, 301, "ca", "sign", "absent.csr", "--ca", "ca", "--profile", "client")
+    story.write("there.pem", "kept")
+    story.fails(9, 902, *job, "--profile", "client", "-o", "there.pem")
+    broken = bytearray(story.read("a.csr"))
+    broken[-60] ^= 1
+    story.write("broken.csr", bytes(broken))
+    assert story.run("ca", "sign", "broken.csr", "--ca", "ca", "--profile", "client").code in (6, 7)
+    assert story.ok("ca", "list", "--ca", "ca").out.count("\tissued") == 0, "a refused request left a certificate"
+
+
+@claim
+def ca_list_shows_what_was_signed(story):
+    story.ca()
+    story.openssl_key("a", "/CN=a")
+    story.ok("ca", "sign", "a.csr", "--ca", "ca", "--profile", "client", "-o", "a.pem")
+    serial = story.tool("openssl", "x509", "-in", "a.pem", "-noout", "-serial").strip().split("=")[1].lower()
+    assert serial in story.ok("ca", "list", "--ca", "ca").out
+
+
+@claim
+def ca_list_prints_a_golden_document(story):
+    story.ca()
+    story.openssl_key("a", "/CN=a")
+    story.ok("ca", "sign", "a.csr", "--ca", "ca", "--profile", "client", "-o", "a.pem")
+    story.golden("ca list", "ca", "list", "--ca", "ca")
+
+
+@claim
+def ca_list_fails_in_words(story):
+    story.fails(2, 201, "ca", "list")
+    story.fails(3, 301, "ca", "list", "--ca", "nowhere")
+    story.fails(3, 301, "ca", "list", "--ca", "@nobody")
+
+
+# ---- copy, install, remove, rename, passwd ----
+
+@claim
+def copy_takes_a_key_and_its_certificate_along(story):
+    story.ok("copy", f"{story.p12()}#web", "p12:b.p12#www", *A, "--to-pin-source", "file:b.pin")
+    text = story.tool("openssl", "pkcs12", "-in", "b.p12", "-passin", "file:b.pin", "-nodes")
+    assert "friendlyName: www" in text and "BEGIN PRIVATE KEY" in text and "BEGIN CERTIFICATE" in text, text
+
+
+@claim
+def copy_prints_a_golden_document(story):
+    story.golden("copy", "copy", f"{story.p12()}#web", "p12:b.p12", *A, "--to-pin-source", "file:b.pin")
+
+
+@claim
+def copy_changes_nothing_in_a_dry_run(story):
+    story.p12()
+    story.p12("b.p12", "other", "b.pin")
+    before = story.read("b.p12")
+    result = story.ok("copy", "p12:a.p12#web", "p12:b.p12", *A, "--to-pin-source", "file:b.pin", "--dry-run")
+    assert result.out.startswith("+ ") and "dry run" in result.err, result
+    assert story.read("b.p12") == before
+
+
+@claim
+def copy_fails_in_words(story):
+    store = story.p12()
+    story.p12("b.p12", "web", "b.pin")
+    to = ("--to-pin-source", "file:b.pin")
+    story.fails(9, 902, "copy", f"{store}#web", "p12:b.p12", *A, *to)
+    story.fails(2, 201, "copy", store, "p12:b.p12#one", *A, *to)
+    story.fails(3, 301, "copy", f"{store}#none", "p12:b.p12", *A, *to)
+    story.fails(4, 402, "copy", f"{store}#web", "p12:b.p12#x", *A, "--to-pin-source", "file:a.pin")
+    story.fails(6, 610, "copy", f"{store}#web", "p7:b.p7b", *A)
+
+
+@claim
+def install_puts_a_certificate_beside_its_key(story):
+    story.ca()
+    story.ok("generate", "p12:k.p12#web", *A)
+    story.ok("request", "p12:k.p12#web", *A, "--subject", "CN=me", "-o", "k.csr")
+    story.ok("ca", "sign", "k.csr", "--ca", "ca", "--profile", "client", "-o", "k.pem")
+    story.ok("install", "k.pem", "p12:k.p12", *A)
+    assert "BEGIN CERTIFICATE" in story.tool("openssl", "pkcs12", "-in", "k.p12", "-passin", "file:a.pin", "-nokeys", "-clcerts")
+
+
+@claim
+def install_prints_a_golden_document(story):
+    story.ca()
+    story.ok("generate", "p12:k.p12#web", *A)
+    story.ok("request", "p12:k.p12#web", *A, "--subject", "CN=me", "-o", "k.csr")
+    story.ok("ca", "sign", "k.csr", "--ca", "ca", "--profile", "client", "-o", "k.pem")
+    story.golden("install", "install", "k.pem", "p12:k.p12", *A)
+
+
+@claim
+def install_fails_in_words(story):
+    store = story.p12()
+    story.openssl_key("stranger", "/CN=stranger")
+    before = story.read("a.p12")
+    story.fails(6, 601, "install", "stranger.crt", store, *A)
+    story.fails(3, 301, "install", "absent.crt", store, *A)
+    story.fails(4, 402, "install", "web.crt", store, *B)
+    assert story.read("a.p12") == before
+
+
+@claim
+def remove_takes_key_and_certificate_and_no_copy_stays(story):
+    store = story.p12()
+    story.ok("copy", f"{store}#web", f"{store}#twin", *A, "--to-pin-source", "file:a.pin")
+    assert story.has("a.p12.old")
+    story.ok("remove", f"{store}#twin", *A)
+    assert labels(story, store, *A) == ["web"] and not story.has("a.p12.old")
+
+
+@claim
+def remove_prints_a_golden_document(story):
+    story.golden("remove", "remove", f"{story.p12()}#web", *A)
+
+
+@claim
+def remove_fails_in_words(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    story.fails(2, 201, "remove", store, *A)
+    story.fails(3, 301, "remove", f"{store}#none", *A)
+    story.fails(4, 402, "remove", f"{store}#web", *B)
+    story.ok("remove", f"{store}#web", *A, "--dry-run")
+    assert story.read("a.p12") == before
+
+
+@claim
+def rename_keeps_key_and_certificate_together(story):
+    store = story.p12()
+    story.ok("rename", f"{store}#web", "www", *A)
+    entries = story.ok("list", store, *A, "--json").json()["stores"][0]["entries"]
+    assert [(e["label"], e["kind"], "subject" in e) for e in entries] == [("www", "private-key", True)], entries
+
+
+@claim
+def rename_prints_a_golden_document(story):
+    story.golden("rename", "rename", f"{story.p12()}#web", "www", *A)
+
+
+@claim
+def rename_fails_in_words(story):
+    store = story.p12()
+    story.ok("generate", f"{store}#taken", *A)
+    story.fails(9, 902, "rename", f"{store}#web", "taken", *A)
+    story.fails(3, 301, "rename", f"{store}#none", "x", *A)
+    story.fails(2, 201, "rename", f"{store}#web", *A)
+    story.fails(4, 402, "rename", f"{store}#web", "x", *B)
+
+
+@claim
+def passwd_makes_the_old_password_wrong(story):
+    store = story.p12()
+    story.ok("passwd", store, *A, "--new-pin-source", "file:b.pin")
+    story.fails(4, 402, "list", store, *A)
+    assert "BEGIN PRIVATE KEY" in story.tool("openssl", "pkcs12", "-in", "a.p12", "-passin", "file:b.pin", "-nodes")
+    assert not story.has("a.p12.old")
+
+
+@claim
+def passwd_prints_a_golden_document(story):
+    story.golden("passwd", "passwd", story.p12(), *A, "--new-pin-source", "file:b.pin")
+
+
+@claim
+def passwd_fails_in_words(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    story.fails(4, 402, "passwd", store, *B, "--new-pin-source", "file:a.pin")
+    story.fails(4, 403, "passwd", store, *A)
+    story.fails(6, 610, "passwd", "pkcs11:token=x")
+    story.fails(2, 201, "passwd")
+    assert story.read("a.p12") == before
+
+
+# ---- merge, rollback ----
+
+@claim
+def merge_brings_a_bundle_into_many_stores_and_keeps_keys(story):
+    story.p12()
+    story.p12("b.p12", "other", "b.pin")
+    story.bundle()
+    stores = ("p12:a.p12?pin-source=file:a.pin", "p12:b.p12?pin-source=file:b.pin")
+    story.ok("merge", "bundle.pem", *stores)
+    for store in stores:
+        counts = story.ok("list", store, "--json").json()["stores"][0]["counts"]
+        assert (counts["keys"], counts["anchors"]) == (1, 3), counts
+    assert "nothing to do" in story.ok("merge", "bundle.pem", *stores).err
+
+
+@claim
+def merge_prints_a_golden_document(story):
+    story.bundle("bundle.pem", ("One", "Two"))
+    story.golden("merge", "merge", "bundle.pem", story.p12(), *A)
+
+
+@claim
+def merge_tries_every_store(story):
+    story.p12()
+    story.bundle()
+    result = story.run("merge", "bundle.pem", "p12:a.p12?pin-source=file:b.pin", "p12:a.p12?pin-source=file:a.pin", "--json")
+    assert result.code == 4 and [s["exit"] for s in result.json()["stores"]] == [4, 0], result
+
+
+@claim
+def merge_fails_in_words(story):
+    store = story.p12()
+    story.bundle()
+    story.fails(3, 301, "merge", "absent.pem", store, *A)
+    story.fails(2, 201, "merge", "bundle.pem")
+    story.write("broken.pem", story.read("bundle.pem").replace(b"MII", b"AAA", 1))
+    story.fails(7, 701, "merge", "broken.pem", store, *A)
+    story.ok("merge", "bundle.pem", store, *A)
+    story.bundle("small.pem", ("One",))
+    before = story.read("a.p12")
+    story.fails(6, 606, "merge", "small.pem", store, *A)
+    assert story.read("a.p12") == before
+
+
+@claim
+def rollback_goes_back_and_forth(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    story.ok("merge", story.bundle(), store, *A)
+    after = story.read("a.p12")
+    story.ok("rollback", store, *A)
+    assert story.read("a.p12") == before
+    story.ok("rollback", store, *A)
+    assert story.read("a.p12") == after
+
+
+@claim
+def rollback_prints_a_golden_document(story):
+    store = story.p12()
+    story.ok("merge", story.bundle(), store, *A)
+    story.golden("rollback", "rollback", store, *A)
+
+
+@claim
+def rollback_fails_in_words(story):
+    store = story.p12()
+    story.fails(3, 301, "rollback", store, *A)
+    story.fails(2, 201, "rollback")
+    story.fails(4, 402, "rollback", store, *B)
+
+
+if __name__ == "__main__":
+    tell(sys.modules[__name__])
