@@ -152,16 +152,17 @@ static int label_pad(unsigned char out[32], struct ks_p11_token *token, const ch
 static int init_now(struct ks_p11_token *token, const unsigned char label[32], const struct ks_secret *officer)
 {
 	CK_RV rv;
-	int rc = ks_p11_try_allowed(token, CKU_SO);
+	int rc;
 
-	if (rc == 0 && (token->info.flags & CKF_TOKEN_INITIALIZED))
-		rc = ks_p11_pin_sendable(token, CKU_SO, officer);
-	if (rc < 0)
-		return rc;
+	/* An uninitialised token has no PINs yet, whatever its flags say: SoftHSM 2.6 calls them locked. */
 	if (token->info.flags & CKF_TOKEN_INITIALIZED) {
 		CK_SESSION_HANDLE session;
 
-		rc = session_alone(&session, token);
+		rc = ks_p11_try_allowed(token, CKU_SO);
+		if (rc == 0)
+			rc = ks_p11_pin_sendable(token, CKU_SO, officer);
+		if (rc == 0)
+			rc = session_alone(&session, token);
 		if (rc < 0)
 			return rc;
 		ks_p11_session_give(token, session, false);
