@@ -149,24 +149,31 @@ static int label_pad(unsigned char out[32], struct ks_p11_token *token, const ch
 	return 0;
 }
 
+/* An initialised token checks the officer's PIN, so the rules for tries hold; a blank one (SoftHSM shows it locked) has none. */
+static int init_allowed(struct ks_p11_token *token, const struct ks_secret *officer)
+{
+	CK_SESSION_HANDLE session;
+	int rc;
+
+	if (!(token->info.flags & CKF_TOKEN_INITIALIZED))
+		return 0;
+	rc = ks_p11_try_allowed(token, CKU_SO);
+	if (rc == 0)
+		rc = ks_p11_pin_sendable(token, CKU_SO, officer);
+	if (rc == 0)
+		rc = session_alone(&session, token);
+	if (rc == 0)
+		ks_p11_session_give(token, session, false);
+	return rc;
+}
+
 static int init_now(struct ks_p11_token *token, const unsigned char label[32], const struct ks_secret *officer)
 {
 	CK_RV rv;
-	int rc;
+	int rc = init_allowed(token, officer);
 
-	/* An uninitialised token has no PINs yet, whatever its flags say: SoftHSM 2.6 calls them locked. */
-	if (token->info.flags & CKF_TOKEN_INITIALIZED) {
-		CK_SESSION_HANDLE session;
-
-		rc = ks_p11_try_allowed(token, CKU_SO);
-		if (rc == 0)
-			rc = ks_p11_pin_sendable(token, CKU_SO, officer);
-		if (rc == 0)
-			rc = session_alone(&session, token);
-		if (rc < 0)
-			return rc;
-		ks_p11_session_give(token, session, false);
-	}
+	if (rc < 0)
+		return rc;
 	ks_p11_sessions_close(token);
 	rv = ks_p11_init_token(&token->on, token->slot, bytes_of(officer), size_of(officer), label);
 	rc = ks_p11_try_done(token, CKU_SO, officer, rv);
