@@ -27,8 +27,8 @@ static const struct ks_engine pem = {
 	.name = "pem",
 	.title = "PEM file",
 	.endings = ".pem .crt .cer .key .csr .arm",
-	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_REQUESTS | KS_CAN_LABELS | KS_CAN_WRITE | KS_CAN_ATOMIC | KS_CAN_MANY |
-	       KS_CAN_SEAL,
+	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_REQUESTS | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_ATOMIC |
+	       KS_CAN_MANY | KS_CAN_SEAL,
 	.codec = &ks_codec_pem,
 	FILE_FUNCTIONS,
 };

@@ -497,7 +497,7 @@ static int pem_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_bytes f
 	ks_set_keep_secret(into, secret);
 	rc = read_all(&reading);
 	free(reading.seen.places);
-	return rc;
+	return rc < 0 ? rc : ks_pem_pair(into);
 }
 
 /* ---- telling it from other files ---- */

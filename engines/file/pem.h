@@ -30,6 +30,13 @@ int ks_pem_write(struct ks_ctx *ctx, struct ks_buffer *out, struct ks_set *from,
 int ks_pem_read_comments(struct ks_item *item, struct ks_bytes text);
 int ks_pem_write_comments(struct ks_buffer *out, const struct ks_item *item);
 
+/* ---- sealed keys and their certificates ---- */
+
+/* The id that a key gets when it is sealed and has none; false when it needs none or its public half is not known. */
+bool ks_pem_pair_id(unsigned char id[KS_SHA256], const struct ks_item *key);
+/* Sealed keys with such an id learn their public half from the certificate that has it. */
+int ks_pem_pair(struct ks_set *set);
+
 /* ---- TRUSTED CERTIFICATE (OpenSSL's X509_CERT_AUX) ---- */
 
 /* Trust, alias and key identifier; `aux` may be empty. KS_EDAMAGED. */

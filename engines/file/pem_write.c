@@ -179,6 +179,16 @@ static bool same_trust(struct ks_trust a, struct ks_trust b)
 	return a.trusted == b.trusted && a.distrusted == b.distrusted;
 }
 
+static void put_comments(struct writing *writing, const struct ks_item *item)
+{
+	unsigned char id[KS_SHA256];
+	struct ks_item named = *item;
+
+	if (item->kind == KS_PRIVATE_KEY && writing->secret && ks_pem_pair_id(id, item))
+		named.id = KS_BYTES(id, sizeof(id));
+	ks_pem_write_comments(writing->out, &named);
+}
+
 static int put_item(struct writing *writing, struct ks_item *item)
 {
 	const struct ks_item *source = source_of(item);
@@ -189,7 +199,7 @@ static int put_item(struct writing *writing, struct ks_item *item)
 	writing->found_end = NULL;
 	if (own && item->raw.data && !anew)
 		return put_record(writing, item);
-	ks_pem_write_comments(writing->out, item);
+	put_comments(writing, item);
 	if (own && source->raw.data && !anew && same_trust(item->trust, source->trust))
 		return put_block(writing, source);
 	return put_kind(writing, item);

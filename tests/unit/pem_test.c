@@ -435,6 +435,32 @@ static void keys_are_sealed_when_there_is_a_password(void **state)
 	assert_true(ks_bytes_equal(ks_buffer_bytes(clear), ks_buffer_bytes(der)));
 }
 
+static void a_key_that_is_sealed_still_finds_its_certificate(void **state)
+{
+	ks_auto(buffer) file = sample("pem-key-and-chain.pem");
+	ks_auto(buffer) out = ks_buffer_new(1 << 20);
+	ks_auto(entries) entries = NULL;
+	ks_auto(secret) secret = NULL;
+	ks_auto(set) set = NULL;
+	ks_auto(set) result = NULL;
+	ks_auto(set) again = NULL;
+	ks_auto(plan) plan = NULL;
+
+	(void)state;
+	assert_int_equal(ks_secret_new(&secret, ctx), 0);
+	assert_int_equal(ks_secret_append(secret, ctx, "new password", 12), 0);
+	assert_int_equal(decode(&set, ks_buffer_bytes(file)), 0);
+	assert_int_equal(ks_plan_new(&plan, ctx, set), 0);
+	assert_int_equal(ks_plan_result(&result, plan), 0);
+	assert_int_equal(ks_codec_pem.encode(ctx, out, result, set, secret, true), 0);
+	assert_int_equal(decode(&again, ks_buffer_bytes(out)), 0);
+	assert_int_equal(ks_entries_of(&entries, ctx, again), 0);
+	assert_int_equal(entries->count, 1);
+	assert_true(entries->entries[0].key->flags & KS_SEALED);
+	assert_non_null(entries->entries[0].certificate);
+	assert_int_equal(entries->entries[0].key->key.bits, 2048);
+}
+
 static void distrust_is_never_written_as_a_plain_certificate(void **state)
 {
 	ks_auto(buffer) file = odd_file("%A");
@@ -521,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(labels_and_ids_survive_with_every_byte, start, finish),
 		cmocka_unit_test_setup_teardown(a_renamed_item_keeps_its_block_and_the_others_stay, start, finish),
 		cmocka_unit_test_setup_teardown(keys_are_sealed_when_there_is_a_password, start, finish),
+		cmocka_unit_test_setup_teardown(a_key_that_is_sealed_still_finds_its_certificate, start, finish),
 		cmocka_unit_test_setup_teardown(distrust_is_never_written_as_a_plain_certificate, start, finish),
 		cmocka_unit_test_setup_teardown(secret_keys_are_refused_by_name, start, finish),
 		cmocka_unit_test_setup_teardown(no_shape_of_file_makes_the_scan_slow, start, finish),
