@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs on tokens: SoftHSM made fresh for each claim, pkcs11-tool as the judge."""
+import os
+import sys
+import time
+
+from story import PIN, SOFTHSM, claim, tell
+
+P = ("--pin-source", "file:pin")
+
+
+def objects(story, label="story"):
+    return story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", label, "--login", "--pin", PIN, "-O")
+
+
+@claim
+def token_list_shows_what_is_there(story):
+    story.token()
+    row = story.ok("token", "list").out.splitlines()[0].split("\t")
+    assert row[0] == "story" and row[3].startswith("pkcs11:"), row
+
+
+@claim
+def token_list_prints_a_golden_document(story):
+    story.token()
+    document = story.ok("token", "list", "--json").json()
+    assert [t["label"] for t in document["tokens"] if t["initialized"]] == ["story"], document
+    story.golden("token list", "token", "list")
+
+
+@claim
+def token_list_fails_in_words(story):
+    story.token()
+    story.fails(8, 801, "token", "list", "--module", "/nonexistent/module.so")
+    story.fails(2, 201, "token", "list", "extra")
+    story.fails(2, 201, "token", "lst")
+
+
+@claim
+def token_info_tells_what_a_token_holds(story):
+    token = story.token()
+    story.ok("generate", f"{token};object=k1", *P)
+    assert "1 private keys" in story.ok("token", "info", token, *P).out
+
+
+@claim
+def token_info_prints_a_golden_document(story):
+    story.golden("token info", "token", "info", story.token())
+
+
+@claim
+def token_info_fails_in_words(story):
+    story.token()
+    story.fails(3, 303, "token", "info", "pkcs11:token=absent")
+    story.fails(2, 202, "token", "info", "pkcs11:tokn=story")
+    story.fails(2, 201, "token", "info", "p12:a.p12")
+
+
+@claim
+def token_init_makes_a_token_that_pkcs11_tool_logs_in_to(story):
+    story.token(None)
+    free = next(t for t in story.ok("token", "list", "--json").json()["tokens"] if not t["initialized"])
+    story.ok("token", "init", f"pkcs11:slot-id={free['slot']}", "--label", "fresh", "--so-pin-source", "file:so.pin", *P)
+    assert "fresh" in story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "fresh", "--login", "--pin", PIN, "-L")
+
+
+@claim
+def token_init_prints_a_golden_document(story):
+    story.token(None)
+    free = next(t for t in story.ok("token", "list", "--json").json()["tokens"] if not t["initialized"])
+    story.golden("token init", "token", "init", f"pkcs11:slot-id={free['slot']}", "--label", "fresh", "--so-pin-source", "file:so.pin",
+                 *P)
+
+
+@claim
+def token_init_fails_in_words(story):
+    token = story.token()
+    story.ok("generate", f"{token};object=k1", *P)
+    before = objects(story)
+    story.fails(2, 201, "token", "init", token, "--so-pin-source", "file:so.pin", *P)
+    story.fails(3, 303, "token", "init", "pkcs11:token=absent", "--label", "x", "--so-pin-source", "file:so.pin", *P)
+    story.fails(4, 401, "token", "init", token, "--label", "x", "--so-pin-source", "file:b.pin", *P)
+    assert objects(story) == before
+
+
+@claim
+def token_pin_changes_and_unblocks(story):
+    token = story.token()
+    story.write("new.pin", "97531864\n")
+    story.ok("token", "pin", token, *P, "--new-pin-source", "file:new.pin")
+    story.fails(4, 401, "generate", f"{token};object=k", *P)
+    story.ok("token", "pin", token, "--unblock", "--so-pin-source", "file:so.pin", "--new-pin-source", "file:pin")
+    assert "Private" in objects(story) or objects(story) == ""
+
+
+@claim
+def token_pin_prints_a_golden_document(story):
+    story.golden("token pin", "token", "pin", story.token(), *P, "--new-pin-source", "file:pin")
+
+
+@claim
+def token_pin_fails_in_words(story):
+    token = story.token()
+    story.fails(4, 401, "token", "pin", token, "--pin-source", "file:b.pin", "--new-pin-source", "file:pin")
+    story.fails(4, 403, "token", "pin", token, *P)
+    story.fails(3, 303, "token", "pin", "pkcs11:token=absent", *P, "--new-pin-source", "file:pin")
+    objects(story)
+
+
+# ---- the store verbs on a token ----
+
+@claim
+def the_whole_job_is_one_command(story):
+    token = story.token()
+    story.ca()
+    job = ("enroll", f"{token};object=my_key3", "--ca", "ca", "--subject", "CN=colinpaice,O=HW,C=GB", "--profile", "client", *P)
+    assert "issued" in story.ok(*job).out
+    held = objects(story)
+    assert held.count("label:      my_key3") == 3, held
+    assert "nothing to do" in story.ok(*job).out
+    assert objects(story) == held
+
+
+@claim
+def a_key_in_a_token_signs_a_request_that_openssl_verifies(story):
+    token = story.token()
+    for kind in ("p256", "rsa:2048", "p384"):
+        label = kind.split(":")[0]
+        story.ok("generate", f"{token};object={label}", "--type", kind, *P)
+        story.ok("request", f"{token};object={label}", "--subject", f"CN={label}", "-o", f"{label}.csr", *P)
+        story.tool("openssl", "req", "-in", f"{label}.csr", "-noout", "-verify")
+
+
+@claim
+def list_without_stores_shows_configured_stores_and_tokens_once(story):
+    token = story.token()
+    story.token("second")
+    story.ok("generate", f"{token};object=k1", *P)
+    story.ok("generate", "pkcs11:token=second;object=k2", *P)
+    story.p12()
+    story.write("config/keystow/config", f"[defaults]\nmodule = {SOFTHSM}\n[store hsm]\nuri = {token}\npin-source = file:pin\n"
+                f"[store alice]\nuri = p12:{story.path('a.p12')}\npin-source = file:a.pin\n")
+    names = sorted(line.split("\t")[0] for line in story.ok("list").out.splitlines() if "private-key" in line)
+    assert names == ["k1", "web"], names
+    found = story.ok("list", "--json").json()["stores"]
+    assert len(found) == 3, [s["store"] for s in found]
+
+
+@claim
+def an_ambiguous_token_is_refused_with_its_candidates(story):
+    story.token("one")
+    story.token("two")
+    result = story.fails(3, 302, "generate", "pkcs11:manufacturer=SoftHSM%20project;object=k", *P)
+    assert "one" in result.err and "two" in result.err, result
+
+
+@claim
+def after_a_wrong_pin_the_token_is_not_tried_again(story):
+    token = story.token()
+    result = story.run("list", f"{token}?pin-source=file:b.pin", f"{token}?pin-source=file:pin", "--json", "--trace")
+    assert [s["exit"] for s in result.json()["stores"]] == [4, 4], result
+    assert result.err.count("trace: C_Login(") == 1, result
+    assert PIN not in result.err
+
+
+@claim
+def a_bundle_merges_into_a_token(story):
+    token = story.token()
+    story.bundle()
+    story.ok("merge", "bundle.pem", token, *P)
+    assert objects(story).count("Certificate Object") == 3
+    story.bundle("bundle.pem", ("One", "Two"))
+    story.ok("merge", "bundle.pem", token, *P, "--allow-shrink")
+    assert objects(story).count("Certificate Object") == 2
+
+
+@claim
+def a_ca_signs_with_a_key_in_a_token(story):
+    token = story.token()
+    story.ok("ca", "init", "hsm-ca", "--subject", "CN=In a token", "--key", f"{token};object=ca", "--ca-pin-source", "file:pin")
+    assert not os.path.exists(story.path("hsm-ca/ca.key"))
+    story.openssl_key("a", "/CN=a")
+    story.ok("ca", "sign", "a.csr", "--ca", "hsm-ca", "--ca-pin-source", "file:pin", "--profile", "client", "-o", "a.pem")
+    story.tool("openssl", "verify", "-CAfile", "hsm-ca/ca.pem", "a.pem")
+
+
+def balky(story, schedule):
+    """A token whose module misbehaves on schedule, with deadlines of 200 ms."""
+    token = story.token()
+    story.write("config/keystow/config", f"[defaults]\nmodule = {os.environ['KEYSTOW_BALKY']}\n"
+                "call-deadline-ms = 200\nlong-deadline-ms = 200\n")
+    story.env.update(BALKY_MODULE=SOFTHSM, BALKY_SCHEDULE=story.write("schedule", schedule))
+    return token
+
+
+@claim
+def a_module_that_does_not_answer_ends_the_command(story):
+    token = balky(story, "C_Login 1 hang\n")
+    began = time.monotonic()
+    result = story.run("list", token, *P)
+    assert result.code == 8 and "KS-0803" in result.err and "story" in result.err and "C_Login" in result.err, result
+    assert time.monotonic() - began < 1.2
+
+
+@claim
+def a_module_that_crashes_ends_the_command_with_a_sentence(story):
+    result = story.run("list", balky(story, "C_Login 1 crash\n"), *P)
+    assert result.code == 8 and "KS-0801" in result.err and "C_Login" in result.err, result
+
+
+@claim
+def finished_work_stays_finished_when_the_module_cannot_be_put_away(story):
+    for trouble in ("crash", "hang"):
+        story.write("schedule", f"C_Finalize * {trouble}\n")
+        if not story.has("tokens"):
+            balky(story, f"C_Finalize * {trouble}\n")
+        assert story.ok("list", "pkcs11:token=story", *P, "--json").json()["stores"][0]["exit"] == 0, trouble
+
+
+if __name__ == "__main__":
+    tell(sys.modules[__name__])
