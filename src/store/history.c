@@ -333,6 +333,24 @@ static void put_record(struct ks_buffer *out, const struct ks_record *record, co
 	ks_buffer_text(out, "end\n");
 }
 
+/* With what is missing above it, as the XDG Base Directory specification wants: mode 0700. */
+static int state_folder_make(struct ks_ctx *ctx)
+{
+	ks_auto_mem char *path = strdup(ks_settings(ctx)->state_dir);
+	char *slash = path;
+
+	if (!path)
+		return ks_nomem(ctx);
+	while ((slash = strchr(slash + 1, '/')) != NULL) {
+		*slash = '\0';
+		mkdir(path, 0700); /* what cannot be made is told by the last one */
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return ks_fail_errno(ctx, errno, "making the state folder %s", path);
+	return 0;
+}
+
 static int write_text(struct ks_store *store, struct ks_bytes text)
 {
 	struct ks_disk *disk = disk_of(store);
@@ -347,8 +365,8 @@ static int write_text(struct ks_store *store, struct ks_bytes text)
 			  "without a state folder the next merge does not know what this one added, and removes nothing");
 		return 0;
 	}
-	if (rc == 0 && mkdir(ks_settings(store->ctx)->state_dir, 0700) < 0 && errno != EEXIST)
-		rc = ks_fail_errno(store->ctx, errno, "making the state folder %s", ks_settings(store->ctx)->state_dir);
+	if (rc == 0)
+		rc = state_folder_make(store->ctx);
 	return rc < 0 ? rc : ks_disk_write(store->ctx, path, text, true, true);
 }
 
