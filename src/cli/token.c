@@ -26,6 +26,11 @@ static const char *state_of(const struct ks_token *token)
 	return "";
 }
 
+static const char *pin_state(bool locked, bool last, bool low)
+{
+	return locked ? "locked" : last ? "last-try" : low ? "low" : "ok";
+}
+
 static json_t *names_json(char *const *names)
 {
 	json_t *list = json_array();
@@ -47,19 +52,13 @@ static json_t *token_json(const struct ks_token *token)
 	out_set_text(object, "module", token->module);
 	json_object_set_new(object, "slot", json_integer((json_int_t)token->slot));
 	json_object_set_new(object, "initialized", json_boolean(token->initialized));
-	json_object_set_new(object, "user_pin_set", json_boolean(token->user_pin_set));
 	json_object_set_new(object, "write_protected", json_boolean(token->write_protected));
 	json_object_set_new(object, "pin_pad", json_boolean(token->pin_pad));
-	out_set_text(object, "pin",
-		     token->pin_locked ? "locked"
-		     : token->pin_last ? "last-try"
-		     : token->pin_low  ? "low"
-				       : "ok");
-	out_set_text(object, "so_pin",
-		     token->so_pin_locked ? "locked"
-		     : token->so_pin_last ? "last-try"
-		     : token->so_pin_low  ? "low"
-					  : "ok");
+	if (!token->initialized)
+		return object; /* what it says of its PINs means nothing yet */
+	json_object_set_new(object, "user_pin_set", json_boolean(token->user_pin_set));
+	out_set_text(object, "pin", pin_state(token->pin_locked, token->pin_last, token->pin_low));
+	out_set_text(object, "so_pin", pin_state(token->so_pin_locked, token->so_pin_last, token->so_pin_low));
 	return object;
 }
 

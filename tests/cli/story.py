@@ -161,7 +161,7 @@ class Story:
 def settled(value, folder, key=""):
     """Serial numbers, digests, ids, dates and folders become words."""
     if isinstance(value, dict):
-        return {k: settled(v, folder, k) for k, v in value.items()}
+        return {k: "..." if k in ("mechanisms", "firmware", "hardware") else settled(v, folder, k) for k, v in value.items()}
     if isinstance(value, list):
         return [settled(v, folder, key) for v in value]
     if not isinstance(value, str):
@@ -170,6 +170,8 @@ def settled(value, folder, key=""):
         return key.upper()
     if key == "pem":
         return "PEM"
+    if key == "module":
+        return os.path.basename(value)
     value = value.replace(folder, "FOLDER")
     value = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", value)
     value = re.sub(r"\d{4}-\d\d-\d\d", "DATE", value)
