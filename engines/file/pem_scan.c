@@ -85,8 +85,13 @@ static size_t line_end(struct ks_bytes file, size_t at)
 
 static size_t line_of(struct ks_pem_scan *scan, size_t at)
 {
-	for (; scan->counted < at; scan->counted++)
-		scan->line += scan->file.data[scan->counted] == '\n';
+	const unsigned char *feed;
+
+	while ((feed = memchr(scan->file.data + scan->counted, '\n', at - scan->counted)) != NULL) {
+		scan->counted = (size_t)(feed - scan->file.data) + 1;
+		scan->line++;
+	}
+	scan->counted = at;
 	return scan->line + 1;
 }
 
@@ -162,7 +167,9 @@ static void take_block(struct ks_pem_block *out, struct ks_pem_scan *scan, size_
 	struct ks_bytes file = scan->file, closing;
 	size_t start, stop, end = 0;
 
-	if (!take_label(&out->label, &start, file, begin + strlen(BEGIN))) {
+	if (take_label(&out->label, &start, file, begin + strlen(BEGIN))) {
+		start = line_end(file, start);
+	} else {
 		start = begin + strlen(BEGIN);
 		out->wrong = "its BEGIN line is not closed by dashes";
 	}
