@@ -95,6 +95,8 @@ void ks_p11_pin_forget(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	ks_auto_mem char *path = memory_path(token, user);
 
-	if (path)
-		unlink(path);
+	if (path && ks_disk_remove(token->ctx, path) < 0) {
+		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be forgotten: %s", ks_ctx_text(token->ctx));
+		ks_forgive(token->ctx);
+	}
 }

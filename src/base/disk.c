@@ -1128,3 +1128,14 @@ int ks_disk_write(struct ks_ctx *ctx, const char *path, struct ks_bytes content,
 		rc = ks_disk_stage(disk, &content, 1, &wish);
 	return rc < 0 ? rc : ks_disk_publish(disk);
 }
+
+int ks_disk_remove(struct ks_ctx *ctx, const char *path)
+{
+	struct stat found;
+
+	if (lstat(path, &found) < 0)
+		return errno == ENOENT ? 0 : ks_fail_errno(ctx, errno, "removing %s", path);
+	if (!S_ISREG(found.st_mode))
+		return ks_fail(ctx, KS_EFILEKIND, "%s is not a regular file", path);
+	return unlink(path) < 0 && errno != ENOENT ? ks_fail_errno(ctx, errno, "removing %s", path) : 0;
+}

@@ -76,4 +76,7 @@ int ks_disk_read(struct ks_buffer **out, struct ks_ctx *ctx, const char *path);
 /* Creates or replaces a plain output file (request, certificate, CRL); `replace` false: KS_EEXISTS when it is there. */
 int ks_disk_write(struct ks_ctx *ctx, const char *path, struct ks_bytes content, bool private_material, bool replace);
 
+/* Deletes a plain file that keystow keeps for itself; absent is fine. KS_EFILEKIND, KS_EIO. */
+int ks_disk_remove(struct ks_ctx *ctx, const char *path);
+
 #endif
