@@ -5,6 +5,7 @@
 #include "pinmemory.h"
 
 #include "disk.h"
+#include "folder.h"
 #include "text.h"
 
 #include <openssl/crypto.h>
@@ -13,7 +14,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SALT 16
@@ -65,18 +65,6 @@ bool ks_p11_pin_known_wrong(struct ks_p11_token *token, CK_USER_TYPE user, const
 	return slow_hash(hash, memory.salt, secret) && CRYPTO_memcmp(hash, memory.hash, HASH) == 0;
 }
 
-/* The folder and those above it, 0700 as far as they are new. */
-static void folders_make(const char *path)
-{
-	ks_auto_mem char *part = strdup(path);
-
-	for (char *at = part; at && (at = strchr(at + 1, '/'));) {
-		*at = '\0';
-		mkdir(part, 0700);
-		*at = '/';
-	}
-}
-
 void ks_p11_pin_remember(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
 {
 	ks_auto_mem char *path = memory_path(token, user);
@@ -84,8 +72,8 @@ void ks_p11_pin_remember(struct ks_p11_token *token, CK_USER_TYPE user, const st
 
 	if (!path || RAND_bytes(memory.salt, SALT) != 1 || !slow_hash(memory.hash, memory.salt, secret))
 		return;
-	folders_make(path);
-	if (ks_disk_write(token->ctx, path, KS_BYTES(&memory, sizeof(memory)), true, true) < 0) {
+	if (ks_folder_above(token->ctx, path) < 0 ||
+	    ks_disk_write(token->ctx, path, KS_BYTES(&memory, sizeof(memory)), true, true) < 0) {
 		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be remembered: %s", ks_ctx_text(token->ctx));
 		ks_forgive(token->ctx);
 	}

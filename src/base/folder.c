@@ -218,3 +218,18 @@ void ks_folder_free(struct ks_folder *folder)
 	free(folder->shown);
 	free(folder);
 }
+
+int ks_folder_above(struct ks_ctx *ctx, const char *path)
+{
+	ks_auto_mem char *part = strdup(path);
+
+	if (!part)
+		return ks_nomem(ctx);
+	for (char *at = part; (at = strchr(at + 1, '/'));) {
+		*at = '\0';
+		if (mkdir(part, 0700) < 0 && errno != EEXIST && access(part, F_OK) < 0)
+			return ks_fail_errno(ctx, errno, "making the folder %s", part);
+		*at = '/';
+	}
+	return 0;
+}

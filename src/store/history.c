@@ -15,12 +15,11 @@
 #include "history.h"
 
 #include "file/file.h"
+#include "folder.h"
 #include "text.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define HEADER "keystow-history 1\n"
 #define SUFFIX ".keystow"
@@ -333,24 +332,6 @@ static void put_record(struct ks_buffer *out, const struct ks_record *record, co
 	ks_buffer_text(out, "end\n");
 }
 
-/* With what is missing above it, as the XDG Base Directory specification wants: mode 0700. */
-static int state_folder_make(struct ks_ctx *ctx)
-{
-	ks_auto_mem char *path = strdup(ks_settings(ctx)->state_dir);
-	char *slash = path;
-
-	if (!path)
-		return ks_nomem(ctx);
-	while ((slash = strchr(slash + 1, '/')) != NULL) {
-		*slash = '\0';
-		mkdir(path, 0700); /* what cannot be made is told by the last one */
-		*slash = '/';
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return ks_fail_errno(ctx, errno, "making the state folder %s", path);
-	return 0;
-}
-
 static int write_text(struct ks_store *store, struct ks_bytes text)
 {
 	struct ks_disk *disk = disk_of(store);
@@ -366,7 +347,7 @@ static int write_text(struct ks_store *store, struct ks_bytes text)
 		return 0;
 	}
 	if (rc == 0)
-		rc = state_folder_make(store->ctx);
+		rc = ks_folder_above(store->ctx, path);
 	return rc < 0 ? rc : ks_disk_write(store->ctx, path, text, true, true);
 }
 

@@ -148,6 +148,33 @@ static void the_next_one_sweeps_what_a_killed_one_left(void **state)
 	assert_int_equal(entries(room), 1);
 }
 
+static void the_folders_above_a_file_are_made_once_and_for_the_owner(void **state)
+{
+	char file[160], inside[128];
+	struct stat info;
+
+	(void)state;
+	snprintf(inside, sizeof(inside), "%s/inside", place);
+	snprintf(file, sizeof(file), "%s/record", inside);
+	assert_int_equal(ks_folder_above(ctx, file), 0);
+	assert_int_equal(ks_folder_above(ctx, file), 0);
+	assert_int_equal(stat(inside, &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0700);
+	assert_int_equal(access(file, F_OK), -1);
+}
+
+static void a_file_where_a_folder_is_wanted_is_named(void **state)
+{
+	char file[160];
+
+	(void)state;
+	assert_int_equal(mkdir(place, 0700), 0);
+	put_file(place);
+	snprintf(file, sizeof(file), "%s/file/deeper/record", place);
+	assert_true(ks_folder_above(ctx, file) < 0);
+	assert_non_null(strstr(ks_ctx_text(ctx), "/file/deeper"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +184,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_link_is_not_followed, start, finish),
 		cmocka_unit_test_setup_teardown(the_slower_of_two_is_told, start, finish),
 		cmocka_unit_test_setup_teardown(the_next_one_sweeps_what_a_killed_one_left, start, finish),
+		cmocka_unit_test_setup_teardown(the_folders_above_a_file_are_made_once_and_for_the_owner, start, finish),
+		cmocka_unit_test_setup_teardown(a_file_where_a_folder_is_wanted_is_named, start, finish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
