@@ -298,6 +298,8 @@ static int public_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 {
 	const unsigned char *at = item->spki.data;
 	ks_auto_mem char *named = NULL;
+	struct ks_p11_ref ref;
+	bool known = ks_p11_ref_of(&ref, item);
 
 	if (item->spki.size)
 		*out = d2i_PUBKEY_ex(NULL, &at, (long)item->spki.size, ks_crypto(ctx), "provider=default");
@@ -305,7 +307,8 @@ static int public_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 		return 0;
 	named = ks_item_named(item);
 	return ks_hint(ctx,
-		       ks_fail_openssl(ctx, KS_EUNABLE, "the token gives no public key that can be used for %s", named ? named : "the key"),
+		       ks_fail_openssl(ctx, KS_EUNABLE, "token %s gives no public key that can be used for %s",
+				       known ? ref.token->shown : "?", named ? named : "the key"),
 		       "put its certificate or public key object on the token");
 }
 

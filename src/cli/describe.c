@@ -118,13 +118,13 @@ static void counts_json(struct run *run, const struct ks_set *set)
 	out_value(&run->out, "counts", object);
 }
 
-static void problems_tell(struct run *run, const struct ks_set *set, const char *where)
+void describe_problems(struct run *run, const struct ks_store *store)
 {
 	const struct ks_problem *problem;
 
-	for (size_t n = 0; (problem = ks_set_problem_at(set, n)) != NULL; n++)
+	for (size_t n = 0; (problem = ks_set_problem_at(store->items, n)) != NULL; n++)
 		run_remark(run, problem->status, problem->text, problem->hint,
-			   *problem->where ? problem->where : where);
+			   *problem->where ? problem->where : ks_where_text(store->where));
 }
 
 void describe_store(struct run *run, struct ks_store *store)
@@ -142,7 +142,7 @@ void describe_store(struct run *run, struct ks_store *store)
 			  json_pack("{s:I,s:I,s:I,s:I}", "ok", (json_int_t)facts->blocks_ok, "duplicate",
 				    (json_int_t)facts->blocks_duplicate, "foreign", (json_int_t)facts->blocks_foreign,
 				    "damaged", (json_int_t)facts->blocks_damaged));
-	problems_tell(run, store->items, ks_where_text(store->where));
+	describe_problems(run, store);
 }
 
 /* ---- entries ---- */

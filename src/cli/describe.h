@@ -27,6 +27,8 @@ void describe(struct described *out, const struct ks_entry *entry);
  * NULL-ended. */
 int describe_sorted(const struct ks_entry ***out, struct run *run, struct ks_store *store);
 
+/* What is wrong with single records of the store, as remarks. */
+void describe_problems(struct run *run, const struct ks_store *store);
 /* format, integrity, protection, counts, blocks, and the set's problems. */
 void describe_store(struct run *run, struct ks_store *store);
 /* One object of "entries". */

@@ -8,6 +8,7 @@
 #include "secrets.h"
 #include "text.h"
 #include "token.h"
+#include "watchdog.h"
 
 #include <string.h>
 
@@ -23,6 +24,8 @@ int stores_where(struct ks_where **out, struct run *run, const char *text, const
 		rc = secrets_check(run->ctx, where->pin_source);
 	if (rc < 0)
 		return rc;
+	if (ks_where_is_token(where))
+		watchdog_about(ks_where_text(where));
 	if (pin_source && !where->pin_source) {
 		where->pin_source = strdup(pin_source);
 		if (!where->pin_source)
@@ -139,6 +142,8 @@ static int open_and_act(struct run *run, const struct ks_where *where, unsigned 
 	rc = ks_store_open(&store, run->ctx, where, mode);
 	if (rc < 0)
 		return rc;
+	if (mode & KS_WRITE) /* whoever changes a store must know what in it was not understood */
+		describe_problems(run, store);
 	return act(run, store, user);
 }
 

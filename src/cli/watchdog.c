@@ -31,6 +31,7 @@ static struct {
 	pthread_cond_t wake;
 	bool started, inside;
 	char function[WORDS], module[WORDS], token[WORDS];
+	char about[2 * WORDS]; /* what was asked for, while no token has answered yet */
 	int64_t entered_ms, deadline_ms; /* monotonic clock; deadline 0 = none */
 	int64_t sleeps_until_ms; /* 0 = without limit */
 	unsigned allowed_ms;
@@ -58,6 +59,10 @@ static void put(const char *text)
 
 static void name_call(void)
 {
+	if (!dog.token[0] && dog.about[0]) {
+		put(dog.about);
+		put(": ");
+	}
 	put(dog.token[0] ? "token " : "module ");
 	put(dog.token[0] ? dog.token : dog.module);
 }
@@ -165,6 +170,15 @@ static void copy_shown(char out[WORDS], const char *text)
 	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(text ? text : ""));
 
 	snprintf(out, WORDS, "%s", shown ? shown : "");
+}
+
+void watchdog_about(const char *address)
+{
+	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(address));
+
+	pthread_mutex_lock(&dog.lock);
+	snprintf(dog.about, sizeof(dog.about), "%s", shown ? shown : "");
+	pthread_mutex_unlock(&dog.lock);
 }
 
 /* Names repeat from call to call; escaping them anew each time would cost more than the call. */

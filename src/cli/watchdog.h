@@ -9,6 +9,8 @@
 
 /* Is told every call into a module, before and after; `shown` tells it on standard error too. */
 void watchdog_trace(const struct ks_trace *event, bool shown);
+/* The address that is being worked on: it names the token while the module has not told of one. */
+void watchdog_about(const char *address);
 /* Crashes inside a module end with exit 8 from now on, crashes of our own with 70. */
 void watchdog_guard(void);
 /* The work is done and reported: whatever a module does while it is put away, the exit code is `code`. */

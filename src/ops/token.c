@@ -93,6 +93,14 @@ static void count_objects(struct ks_token *token, const struct ks_set *items)
 	token->others = counts.secret_keys + counts.requests + counts.crls + counts.opaque;
 }
 
+static void pass_on_problems(struct ks_store *store)
+{
+	const struct ks_problem *problem;
+
+	for (size_t n = 0; (problem = ks_set_problem_at(ks_store_items(store), n)); n++)
+		ks_notice(store->ctx, problem->status, ks_where_text(store->where), problem->hint, "%s", problem->text);
+}
+
 /* The token's objects, looked at through the store's door by the token's own address. */
 static int look_inside(struct ks_token *token, struct ks_ctx *ctx, const struct ks_where *where, bool login)
 {
@@ -108,6 +116,7 @@ static int look_inside(struct ks_token *token, struct ks_ctx *ctx, const struct 
 	if (rc < 0)
 		return rc;
 	count_objects(token, ks_store_items(store));
+	pass_on_problems(store);
 	return login ? list_orphans(token, store) : 0;
 }
 
@@ -118,7 +127,7 @@ int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where 
 	int rc = ks_pkcs11_tokens(&tokens, ctx, where, look & KS_LOOK_DEEP);
 
 	if (rc < 0)
-		return rc;
+		return where ? ks_while(ctx, rc, "looking for %s", ks_where_text(where)) : rc;
 	login = look & KS_LOOK_LOGIN && where && tokens[0] && !tokens[1];
 	for (size_t i = 0; rc == 0 && look & KS_LOOK_DEEP && tokens[i]; i++) {
 		if (tokens[i]->initialized)
