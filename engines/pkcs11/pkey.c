@@ -296,14 +296,11 @@ static int provider_load(struct ks_ctx *ctx)
 
 static int public_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 {
-	const unsigned char *at = item->spki.data;
 	ks_auto_mem char *named = NULL;
 	struct ks_p11_ref ref;
 	bool known = ks_p11_ref_of(&ref, item);
 
-	if (item->spki.size)
-		*out = d2i_PUBKEY_ex(NULL, &at, (long)item->spki.size, ks_crypto(ctx), "provider=default");
-	if (item->spki.size && *out)
+	if (item->spki.size && ks_spki_key(out, ctx, item->spki) == 0)
 		return 0;
 	named = ks_item_named(item);
 	return ks_hint(ctx,

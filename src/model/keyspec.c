@@ -9,11 +9,14 @@
 #include "der.h"
 #include "text.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
+#include <openssl/params.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -291,17 +294,62 @@ struct ks_keyspec ks_keyspec_of_spki(struct ks_bytes spki)
 	return spec;
 }
 
-int ks_spki_id(unsigned char out[20], struct ks_bytes spki)
+/* The octets of the BIT STRING; absent when it is not one of whole octets. */
+static struct ks_bytes key_octets(struct ks_bytes spki)
 {
 	struct ks_der whole, algorithm, bits;
 	struct ks_bytes rest;
 
 	if (ks_der_only(&whole, spki, KS_DER_SEQUENCE) < 0)
-		return KS_EDAMAGED;
+		return KS_NONE;
 	rest = whole.content;
-	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || bits.content.size < 2)
+	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || rest.size ||
+	    bits.content.size < 2 || bits.content.data[0] != 0)
+		return KS_NONE;
+	return KS_BYTES(bits.content.data + 1, bits.content.size - 1);
+}
+
+int ks_spki_id(unsigned char out[20], struct ks_bytes spki)
+{
+	struct ks_bytes octets = key_octets(spki);
+
+	if (!octets.data)
 		return KS_EDAMAGED;
-	SHA1(bits.content.data + 1, bits.content.size - 1, out);
+	SHA1(octets.data, octets.size, out);
+	return 0;
+}
+
+/* An uncompressed point on a curve of ours; NULL for everything else, which the decoders may understand. */
+static EVP_PKEY *key_of_point(struct ks_ctx *ctx, struct ks_bytes spki)
+{
+	struct ks_keyspec spec = ks_keyspec_of_spki(spki);
+	const struct curve_row *curve = spec.type == KS_KEY_EC ? curve_row(spec.curve) : NULL;
+	struct ks_bytes point = key_octets(spki);
+	ks_auto_ssl(EVP_PKEY_CTX) import = NULL;
+	OSSL_PARAM parts[3];
+	EVP_PKEY *key = NULL;
+
+	if (!curve || !curve->word || point.size != 1 + 2 * ((curve->bits + 7) / 8) || point.data[0] != 4)
+		return NULL;
+	parts[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)OBJ_nid2sn(curve->nid), 0);
+	parts[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point.data, point.size);
+	parts[2] = OSSL_PARAM_construct_end();
+	import = EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), "EC", "provider=default");
+	if (!import || EVP_PKEY_fromdata_init(import) <= 0 || EVP_PKEY_fromdata(import, &key, EVP_PKEY_PUBLIC_KEY, parts) <= 0)
+		return NULL;
+	return key;
+}
+
+int ks_spki_key(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes spki)
+{
+	const unsigned char *at = spki.data;
+	EVP_PKEY *key = key_of_point(ctx, spki);
+
+	if (!key)
+		key = d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(ctx), "provider=default");
+	if (!key)
+		return ks_fail_openssl(ctx, KS_EDAMAGED, "the public key cannot be decoded");
+	*out = key;
 	return 0;
 }
 

@@ -37,6 +37,9 @@ void ks_keyspec_title(char out[32], const struct ks_keyspec *spec);
 struct ks_keyspec ks_keyspec_of_spki(struct ks_bytes spki);
 /* The id that tokens, Java and certificates agree on: SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1). KS_EDAMAGED. */
 int ks_spki_id(unsigned char out[20], struct ks_bytes spki);
+/* The public key itself, for checking signatures in software; the usual curves without OpenSSL's decoders, which cost more than
+ * the signature. KS_EDAMAGED, also for a point that is not on its curve. */
+int ks_spki_key(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes spki);
 /* A new software key pair. */
 int ks_keyspec_make(EVP_PKEY **out, struct ks_ctx *ctx, const struct ks_keyspec *spec);
 /* NULL-ended list of the words ks_keyspec_parse takes, for help and completion. */

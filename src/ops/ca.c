@@ -225,17 +225,6 @@ static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 	return rc < 0 ? rc : ks_item_pkey(&making->key, item, making->ctx);
 }
 
-static int public_key_of(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes spki)
-{
-	const unsigned char *at = spki.data;
-	EVP_PKEY *key = d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(ctx), NULL);
-
-	if (!key)
-		return ks_fail_openssl(ctx, KS_EDAMAGED, "the CA's public key cannot be decoded");
-	*out = key;
-	return 0;
-}
-
 /* ---- making one: its certificate and the rest ---- */
 
 static int put_root_extensions(struct ks_buffer *out, struct ks_ctx *ctx)
@@ -273,7 +262,7 @@ static int make_certificate(struct making *making)
 	if (rc == 0)
 		rc = ks_signer_of(&issuer.signer, making->ctx, making->key, draft.spki);
 	if (rc == 0)
-		rc = public_key_of(&public_key, making->ctx, draft.spki);
+		rc = ks_spki_key(&public_key, making->ctx, draft.spki);
 	issuer.public_key = public_key;
 	if (rc == 0)
 		rc = ks_certificate_write(&der, making->ctx, &issuer, &draft);
@@ -432,7 +421,7 @@ static int read_certificate(struct ks_ca *ca)
 		return rc;
 	if (ks_certificate_facts(&ca->facts, ca->certificate->der) < 0 || !ca->facts.is_ca)
 		return ks_fail(ca->ctx, KS_EDAMAGED, "%s holds no certificate of a CA", path);
-	return public_key_of(&ca->public_key, ca->ctx, ca->facts.spki);
+	return ks_while(ca->ctx, ks_spki_key(&ca->public_key, ca->ctx, ca->facts.spki), "%s", path);
 }
 
 /* What all its certificates say of their issuer. */

@@ -436,12 +436,11 @@ static int read_body(struct ks_request *request, struct ks_ctx *ctx, struct ks_b
 
 static int prove(const struct ks_request *request, struct ks_ctx *ctx, const struct ks_signed *parts)
 {
-	const unsigned char *at = request->spki.data;
-	ks_auto_ssl(EVP_PKEY) key = d2i_PUBKEY_ex(NULL, &at, (long)request->spki.size, ks_crypto(ctx), NULL);
-	int rc;
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	int rc = ks_spki_key(&key, ctx, request->spki);
 
-	if (!key)
-		return ks_fail_openssl(ctx, KS_EDAMAGED, "the public key in the request cannot be decoded");
+	if (rc < 0)
+		return ks_while(ctx, rc, "the request");
 	rc = ks_signed_check(parts, ctx, key, "the request");
 	return rc != KS_EPROOF ? rc
 			       : ks_hint(ctx, rc, "whoever made it does not hold the private key, or it was changed on its way");

@@ -114,6 +114,41 @@ static void keys_that_are_only_read_are_not_made(void **state)
 	assert_null(pair);
 }
 
+static void a_public_key_is_decoded_as_openssl_does(void **state)
+{
+	static const char *const kinds[] = { "p256", "p384", "p521", "rsa:2048", "ed25519" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		ks_auto_ssl(EVP_PKEY) pair = NULL;
+		ks_auto_ssl(EVP_PKEY) decoded = NULL;
+		struct ks_keyspec spec;
+		unsigned char *der = NULL;
+		int size;
+
+		assert_int_equal(ks_keyspec_parse(&spec, ctx, kinds[i]), 0);
+		assert_int_equal(ks_keyspec_make(&pair, ctx, &spec), 0);
+		size = i2d_PUBKEY(pair, &der);
+		assert_int_equal(ks_spki_key(&decoded, ctx, KS_BYTES(der, (size_t)size)), 0);
+		assert_int_equal(EVP_PKEY_eq(pair, decoded), 1);
+		OPENSSL_free(der);
+	}
+}
+
+static void a_point_that_is_not_on_its_curve_is_no_key(void **state)
+{
+	ks_auto_ssl(EVP_PKEY) pair = EVP_EC_gen("P-256");
+	EVP_PKEY *decoded = NULL;
+	unsigned char *der = NULL;
+	int size = i2d_PUBKEY(pair, &der);
+
+	(void)state;
+	der[size - 1] ^= 1;
+	assert_int_equal(ks_spki_key(&decoded, ctx, KS_BYTES(der, (size_t)size)), KS_EDAMAGED);
+	assert_null(decoded);
+	OPENSSL_free(der);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +158,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_public_key_is_measured_as_it_was_made, start, finish),
 		cmocka_unit_test_setup_teardown(a_curve_outside_the_table_is_named_by_openssl, start, finish),
 		cmocka_unit_test_setup_teardown(keys_that_are_only_read_are_not_made, start, finish),
+		cmocka_unit_test_setup_teardown(a_public_key_is_decoded_as_openssl_does, start, finish),
+		cmocka_unit_test_setup_teardown(a_point_that_is_not_on_its_curve_is_no_key, start, finish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
