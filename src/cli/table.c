@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define HELD_ROWS 500
+#define WIDEST 8192 /* columns; longer lines are folded by the terminal */
 #define ROW_BYTES (1u << 20)
 
 struct row {
@@ -121,10 +122,15 @@ static void lay_out(struct table *table)
 		return;
 	scols_table_set_stream(layout, table->out->to);
 	scols_table_set_termforce(layout, SCOLS_TERMFORCE_ALWAYS);
+	scols_table_set_termwidth(layout, WIDEST); /* addresses are not cut: a cut one cannot be copied */
 	scols_table_enable_colors(layout, term_colour(table->out->to));
-	for (size_t i = 0; i < table->columns; i++)
-		scols_table_new_column(layout, table->headings[i], i == 0 ? 0.2 : 0.1,
-				       i == 0 && table->tree ? SCOLS_FL_TREE : 0);
+	for (size_t i = 0; i < table->columns; i++) {
+		struct libscols_column *column =
+			scols_table_new_column(layout, table->headings[i], 0, i == 0 && table->tree ? SCOLS_FL_TREE : 0);
+
+		if (column)
+			scols_column_set_safechars(column, "\\"); /* cells are escaped already */
+	}
 	for (size_t i = 0; i < table->count; i++) {
 		unsigned level = table->rows[i].level < 7 ? table->rows[i].level : 7;
 		struct libscols_line *line = scols_table_new_line(layout, level ? above[level - 1] : NULL);

@@ -21,6 +21,10 @@ PIN, SO_PIN = "246810", "13579135"
 KEPT_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH", "PATH", "GCOV_PREFIX")
 
 
+# Control characters but tab and newline, C1 in UTF-8, marks that reorder text: none may reach a terminal raw.
+RAW = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+
+
 class Skip(Exception):
     pass
 
@@ -70,7 +74,7 @@ class Story:
                               env={**self.env, **(env or {})}, start_new_session=True, pass_fds=pass_fds)
         result = Result([os.fsdecode(a) for a in argv], done.returncode, done.stdout or b"", done.stderr)
         assert 0 <= result.code < 128, result
-        assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", result.raw_out + result.raw_err), result
+        assert not RAW.search(result.raw_out + result.raw_err), (result.raw_out, result.raw_err)
         return result
 
     def ok(self, *argv, **how):

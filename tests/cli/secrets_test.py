@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Where secrets come from: files, descriptors, the environment, commands, and a person at a terminal."""
+import os
+import sys
+
+from story import KEYSTOW, PIN, Skip, claim, tell
+
+try:
+    import pexpect
+except ImportError:
+    pexpect = None
+
+
+def terminal(story, *argv, env=None):
+    """The program on a terminal of its own."""
+    if not pexpect:
+        raise Skip("python3-pexpect is not installed")
+    return pexpect.spawn(KEYSTOW, list(argv), cwd=story.dir, env={**story.env, "TERM": "xterm", **(env or {})}, timeout=20)
+
+
+def ended(child):
+    text = child.read().decode(errors="replace")
+    child.close()
+    assert child.exitstatus is not None and child.exitstatus < 128, (child.exitstatus, child.signalstatus, text)
+    return child.exitstatus, text
+
+
+@claim
+def every_source_opens_the_store(story):
+    store = story.p12()
+    story.ok("list", store, "--pin-source", "file:a.pin")
+    story.ok("list", f"{store}?pin-source=file:a.pin")
+    story.ok("list", store, "--pin-source", "env:STORY", env={"STORY": "correct horse"})
+    story.ok("list", store, "--pin-source", "cmd:cat a.pin")
+    with open(story.path("a.pin"), "rb") as file:
+        story.ok("list", store, "--pin-source", f"fd:{file.fileno()}", pass_fds=(file.fileno(),))
+    story.ok("list", store, "--pin-source", "fd:0", stdin=b"correct horse\n")
+
+
+@claim
+def a_source_that_gives_nothing_is_told(story):
+    store = story.p12()
+    story.write("empty", "")
+    story.write("link-target", "correct horse\n")
+    for source, words in (("file:absent", "cannot be opened"), ("file:empty", "empty"), ("env:STORY_ABSENT", "not set"),
+                          ("fd:999", "not open"), ("cmd:exit 3", ""), ("cmd:echo x; exit 3", "exit code 3"), ("file:/", "regular file")):
+        assert words in story.fails(4, 403, "list", store, "--pin-source", source).err, source
+    story.fails(2, 201, "list", store, "--pin-source", "fd:x")
+    story.fails(2, 201, "list", store, "--pin-source", "fil:a.pin")
+
+
+@claim
+def the_environment_does_not_show_the_secret_any_longer(story):
+    """The command that fetches the second secret looks at what is left of the first one."""
+    store = story.p12()
+    look = "cmd:tr '\\0' '\\n' </proc/$PPID/environ >environ; env >inherited; cat b.pin"
+    story.ok("copy", store, "p12:b.p12", "--pin-source", "env:STORY", "--to-pin-source", look, env={"STORY": "correct horse"})
+    assert b"PATH=" in story.read("inherited") and b"correct horse" not in story.read("inherited")
+    assert b"correct horse" not in story.read("environ")
+
+
+@claim
+def a_secret_is_not_tried_on_the_second_store(story):
+    story.p12()
+    story.p12("b.p12", "web", "a.pin")
+    result = story.run("list", "p12:a.p12", "p12:b.p12", "--pin-source", "file:a.pin", "--json")
+    assert [s["exit"] for s in result.json()["stores"]] == [0, 4], result
+
+
+@claim
+def no_secret_is_ever_told(story):
+    store = story.p12()
+    for argv in (["list", store, "--pin-source", "file:a.pin", "-v", "--trace"], ["list", store, "--pin-source", "file:b.pin", "-v"],
+                 ["passwd", store, "--pin-source", "file:b.pin", "--new-pin-source", "file:a.pin", "-v"],
+                 ["copy", store, "p12:new.p12", "--pin-source", "file:a.pin", "--to-pin-source", "file:b.pin", "-v"]):
+        result = story.run(*argv)
+        for secret in ("correct horse", "battery staple"):
+            assert secret not in result.out + result.err, result
+
+
+# ---- a person at a terminal ----
+
+@claim
+def a_person_is_asked_without_echo(story):
+    child = terminal(story, "list", story.p12())
+    child.expect("password for p12:a.p12: ")
+    child.sendline("correct horse")
+    code, text = ended(child)
+    assert code == 0 and "web" in text and "correct horse" not in text, text
+
+
+@claim
+def a_wrong_password_is_told_and_not_asked_again(story):
+    child = terminal(story, "list", story.p12())
+    child.expect("password for")
+    child.sendline("wrong horse")
+    code, text = ended(child)
+    assert code == 4 and "KS-0402" in text and "wrong horse" not in text, text
+
+
+@claim
+def a_new_password_is_asked_twice(story):
+    child = terminal(story, "new", "p12:n.p12")
+    for answer in ("one", "two", "three", "three"):
+        child.expect(["new password for p12:n.p12: ", "the same again: "])
+        child.sendline(answer)
+    code, text = ended(child)
+    assert code == 0, text
+    story.write("three", "three\n")
+    story.ok("list", "p12:n.p12", "--pin-source", "file:three")
+
+
+@claim
+def a_cancelled_question_changes_nothing_and_leaves_the_echo_on(story):
+    if not pexpect:
+        raise Skip("python3-pexpect is not installed")
+    story.p12()
+    child = pexpect.spawn("/bin/sh", ["-c", f"trap : INT; {KEYSTOW} passwd p12:a.p12; echo code $?; stty -a"], cwd=story.dir,
+                          env={**story.env, "TERM": "xterm"}, timeout=20)
+    child.expect("password for")
+    child.sendintr()
+    code, text = ended(child)
+    assert "code 4" in text and "KS-0404" in text and " echo " in text.replace("\r\n", " "), text
+
+
+@claim
+def no_input_asks_nobody_even_on_a_terminal(story):
+    code, text = ended(terminal(story, "list", story.p12(), "--no-input"))
+    assert code == 4 and "KS-0403" in text, text
+
+
+@claim
+def a_script_without_a_terminal_is_never_asked(story):
+    result = story.fails(4, 403, "list", story.p12())
+    assert "--pin-source" in result.err
+
+
+@claim
+def the_question_for_a_pin_names_the_token(story):
+    token = story.token()
+    serial = next(t["serial"] for t in story.ok("token", "list", "--json").json()["tokens"] if t["initialized"])
+    child = terminal(story, "generate", f"{token};object=k")
+    child.expect(f"PIN for token story .serial {serial}")
+    child.sendline(PIN)
+    code, text = ended(child)
+    assert code == 0 and PIN not in text, text
+
+
+@claim
+def a_table_on_a_terminal_has_headings_and_a_pipe_has_none(story):
+    store = story.p12()
+    code, text = ended(terminal(story, "list", store, "--pin-source", "file:a.pin"))
+    assert code == 0 and text.startswith("NAME") and "in 36" in text, text
+    assert not story.ok("list", store, "--pin-source", "file:a.pin").out.startswith("NAME")
+
+
+@claim
+def colour_is_only_for_terminals_and_can_be_forbidden(story):
+    story.tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k", "-out",
+               "soon.pem", "-subj", "/CN=soon", "-days", "2")
+    code, text = ended(terminal(story, "list", "soon.pem"))
+    assert code == 0 and "! renew" in text and "\x1b[" in text, text
+    code, text = ended(terminal(story, "list", "soon.pem", env={"NO_COLOR": "1"}))
+    assert code == 0 and "\x1b[" not in text, text
+    assert "\x1b" not in story.ok("list", "soon.pem").out
+    assert os.path.exists(story.path("soon.pem"))
+
+
+if __name__ == "__main__":
+    tell(sys.modules[__name__])
