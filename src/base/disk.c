@@ -160,7 +160,7 @@ static int read_all(struct ks_buffer **out, struct ks_disk *disk, int fd, size_t
 	if (size > most)
 		return too_large(disk);
 	while (more > 0) {
-		size_t room = buffer->size < size ? size - buffer->size + 1 : PIECE;
+		size_t room = buffer->size <= size ? size - buffer->size + 1 : PIECE;
 
 		room = room < most + 1 - buffer->size ? room : most + 1 - buffer->size;
 		if (room == 0)
