@@ -329,7 +329,8 @@ static int encode_and_stage(struct ks_file *file, struct ks_set *result, const s
 	size_t most = ks_settings(file->ctx)->max_file;
 	ks_auto(buffer) out = ks_buffer_new(codec->ceiling && codec->ceiling < most ? codec->ceiling : most);
 	const struct ks_disk_wish wish = {
-		.private_material = holds_keys(result),
+		/* A new store with a password is made for keys, even if none is in it yet. */
+		.private_material = holds_keys(result) || (secret && !ks_disk_exists(file->disk)),
 		.keep_old = keep_old && !plan->drop_old,
 		.drop_old = plan->drop_old,
 	};

@@ -943,6 +943,18 @@ static int tend_old(struct ks_disk *disk, bool kept)
 	return 0;
 }
 
+/* After a kill between two renames NAME.old is a link to NAME; that one is ours. */
+static void tell_links(struct ks_disk *disk)
+{
+	struct stat old;
+	bool ours = fstatat(disk->folder, disk->old_name, &old, AT_SYMLINK_NOFOLLOW) == 0 && old.st_dev == disk->seen.st_dev &&
+		    old.st_ino == disk->seen.st_ino;
+
+	if (disk->exists && disk->seen.st_nlink > (ours ? 2 : 1))
+		ks_notice(disk->ctx, KS_EFILEKIND, disk->shown, NULL, "%s has other hard links; they keep the old content",
+			  disk->shown);
+}
+
 int ks_disk_publish(struct ks_disk *disk)
 {
 	bool kept = disk->exists && disk->wish.keep_old && !disk->wish.drop_old;
@@ -953,9 +965,8 @@ int ks_disk_publish(struct ks_disk *disk)
 	rc = is_changed(disk);
 	if (rc > 0)
 		return changed_meanwhile(disk);
-	if (rc == 0 && disk->exists && disk->seen.st_nlink > 1)
-		ks_notice(disk->ctx, KS_EFILEKIND, disk->shown, NULL,
-			  "%s has other hard links; they keep the old content", disk->shown);
+	if (rc == 0)
+		tell_links(disk);
 	if (rc == 0)
 		rc = check_old(disk);
 	if (rc == 0 && kept)
@@ -1010,7 +1021,10 @@ int ks_disk_exchange(struct ks_disk *disk)
 	}
 	if (rc == 0)
 		rc = sync_folder(disk);
-	return rc < 0 ? rc : ks_disk_load(disk);
+	if (rc < 0)
+		return rc;
+	return ks_while(disk->ctx, ks_disk_load(disk), "%s has been changed for its earlier copy, but reading that again",
+			disk->shown);
 }
 
 /* ---- files beside, and one-shot helpers ---- */

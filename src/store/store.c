@@ -364,5 +364,8 @@ int ks_store_rollback(struct ks_store *store)
 		rc = check_key_loss(store, old);
 	if (rc == 0)
 		rc = store->engine->exchange(store->state);
-	return rc < 0 ? rc : load(store, NULL);
+	if (rc < 0)
+		return rc;
+	return ks_while(store->ctx, load(store, NULL), "%s has been changed for its earlier copy, but reading that again",
+			store->where->text);
 }

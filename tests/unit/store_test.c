@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "stores.h"
+#include "text.h"
 
 #include "file/file.h"
 #include "file/proof.h"
@@ -257,6 +258,48 @@ static void writers_at_once_lose_no_entry(void **state)
 	ks_store_close(store);
 }
 
+/* ---- which entry is meant ---- */
+
+static int select_in(const char *fragment)
+{
+	const struct ks_entry *entry = NULL;
+	ks_auto_mem char *name = NULL;
+	ks_auto(where) where = NULL;
+	struct ks_store *store;
+	int rc;
+
+	assert_true(asprintf(&name, "s.p12#%s", fragment) > 0);
+	where = bench_where("p12:", name);
+	store = opened(where, KS_READ);
+	rc = ks_store_entry(&entry, store, where);
+	ks_store_close(store);
+	return rc;
+}
+
+static void an_entry_is_found_by_label_and_digest_or_the_candidates_are_named(void **state)
+{
+	ks_auto(where) where = bench_where("p12:", "s.p12");
+	struct ks_store *store;
+	char digest[80] = "sha256:";
+
+	(void)state;
+	make("p12:", "s.p12");
+	store = opened(where, KS_WRITE);
+	assert_int_equal(put(store, NULL, "twin"), 0);
+	assert_int_equal(put(store, NULL, "twin"), 0);
+	ks_hex(digest + 7, KS_BYTES(ks_item_sha256(item_of(store, KS_CERTIFICATE)), KS_SHA256));
+	ks_store_close(store);
+	assert_int_equal(select_in("first"), 0);
+	assert_int_equal(select_in("FIRST"), 0);
+	assert_int_equal(select_in(digest), 0);
+	digest[7 + 8] = '\0';
+	assert_int_equal(select_in(digest), 0);
+	assert_int_equal(select_in("twin"), KS_EAMBIGUOUS);
+	assert_non_null(strstr(ks_ctx_text(bench.ctx), "2 entries fit"));
+	assert_int_equal(select_in("frist"), KS_ENOTFOUND);
+	assert_non_null(strstr(ks_ctx_hint(bench.ctx), "first"));
+}
+
 /* ---- what is remembered ---- */
 
 static struct ks_record *record_of(const char *bundle, unsigned char first)
@@ -470,6 +513,7 @@ int main(void)
 		TEST(a_file_of_another_kind_is_named_as_what_it_is),
 		TEST(a_key_in_a_der_file_without_anybody_to_ask_is_left_clear_and_that_is_said),
 		TEST(writers_at_once_lose_no_entry),
+		TEST(an_entry_is_found_by_label_and_digest_or_the_candidates_are_named),
 		TEST(what_a_merge_added_is_remembered_over_a_rollback),
 		TEST(a_store_that_others_changed_makes_the_record_stale),
 		TEST(a_record_alone_is_written_when_nothing_else_changes),
