@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-static int ask(struct ks_secret **out, struct ks_p11_token *token, const struct ks_where *where, enum ks_ask what, bool fresh)
+static int ask(struct ks_secret **out, struct ks_p11_token *token, const struct ks_where *where, enum ks_ask what,
+	       bool fresh)
 {
 	ks_auto(secret) secret = NULL;
 	const struct ks_question question = {
@@ -50,7 +51,8 @@ static int check_new(struct ks_p11_token *token, const struct ks_secret *secret)
 	if (!secret || max == 0 || min > max || (size_of(secret) >= min && size_of(secret) <= max))
 		return 0;
 	return ks_hint(token->ctx,
-		       ks_fail(token->ctx, KS_EPIN, "a new PIN for token %s must have %lu to %lu characters", token->shown, min, max),
+		       ks_fail(token->ctx, KS_EPIN, "a new PIN for token %s must have %lu to %lu characters",
+			       token->shown, min, max),
 		       "nothing was changed");
 }
 
@@ -76,7 +78,8 @@ static int set_by_officer(struct ks_p11_token *token, const struct ks_where *whe
 		return rc;
 	rc = ks_p11_login_officer(token, where, session, officer);
 	if (rc == 0) {
-		rc = ks_p11_failed(token->ctx, &token->on, ks_p11_init_pin(&token->on, session, bytes_of(wanted), size_of(wanted)));
+		rc = ks_p11_failed(token->ctx, &token->on,
+				   ks_p11_init_pin(&token->on, session, bytes_of(wanted), size_of(wanted)));
 		ks_p11_leave(token, session);
 	}
 	ks_p11_session_give(token, session, rc == KS_EGONE);
@@ -103,7 +106,8 @@ static int set_pin(struct ks_p11_token *token, const struct ks_where *where, con
 static int change_in(struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_secret *old_pin,
 		     const struct ks_secret *wanted)
 {
-	CK_RV rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted), size_of(wanted));
+	CK_RV rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted),
+				  size_of(wanted));
 
 	/* Only this code speaks of the old PIN; the others find fault with the new one. */
 	if (rv == CKR_OK || rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LOCKED)
@@ -195,7 +199,8 @@ static int init(struct ks_p11_token *token, const struct ks_where *where, const 
 	if (rc < 0 || !admin->new_secret)
 		return rc;
 	rc = set_by_officer(token, where, officer, admin->new_secret);
-	return ks_hint(token->ctx, ks_while(token->ctx, rc, "token %s is initialised, but has no user PIN yet", token->shown),
+	return ks_hint(token->ctx,
+		       ks_while(token->ctx, rc, "token %s is initialised, but has no user PIN yet", token->shown),
 		       "keystow token pin '%s' --unblock sets it", token->uri);
 }
 
@@ -206,7 +211,8 @@ int ks_p11_admin(struct ks_p11_token *token, const struct ks_where *where, const
 			       "keystow token init '%s' prepares it", token->uri);
 	if (token->info.flags & CKF_TOKEN_INITIALIZED && !ks_p11_names_token(where))
 		return ks_hint(token->ctx,
-			       ks_fail(token->ctx, KS_EAMBIGUOUS, "%s names no token, and a PIN is only sent to a token that is named",
+			       ks_fail(token->ctx, KS_EAMBIGUOUS,
+				       "%s names no token, and a PIN is only sent to a token that is named",
 				       ks_where_text(where)),
 			       "use %s", token->uri);
 	switch (admin->act) {

@@ -46,8 +46,8 @@ static bool spki_hash(unsigned char out[20], struct ks_bytes spki)
 	return EVP_Q_digest(NULL, "SHA1", NULL, bits.content.data + 1, bits.content.size - 1, out, &size) == 1;
 }
 
-struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_bytes spki, struct ks_bytes named, struct ks_bytes own,
-				 unsigned char room[20])
+struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_bytes spki, struct ks_bytes named,
+				 struct ks_bytes own, unsigned char room[20])
 {
 	const struct ks_p11_object *same = NULL;
 
@@ -96,8 +96,8 @@ static void stray_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, 
 	}
 }
 
-int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes,
-	       size_t count, struct ks_bytes id)
+int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+	       CK_ATTRIBUTE *attributes, size_t count, struct ks_bytes id)
 {
 	CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_create(&token->on, session, attributes, count, &handle));
@@ -130,7 +130,8 @@ static void tell_trust(struct applying *applying, const struct ks_change *change
 	if (applying->told_trust || !(trust.trusted | trust.distrusted))
 		return;
 	applying->told_trust = true;
-	ks_notice(applying->token->ctx, KS_ELOSSY, applying->token->uri, "programs that use the token decide themselves what they trust",
+	ks_notice(applying->token->ctx, KS_ELOSSY, applying->token->uri,
+		  "programs that use the token decide themselves what they trust",
 		  "token %s holds certificates, but not whether they are trusted", applying->token->shown);
 }
 
@@ -167,7 +168,8 @@ static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, co
 	int rc;
 
 	if (ks_certificate_facts(&facts, item->der) < 0)
-		return ks_fail(token->ctx, KS_EDAMAGED, "a certificate that is to be put into token %s cannot be decoded", token->shown);
+		return ks_fail(token->ctx, KS_EDAMAGED,
+			       "a certificate that is to be put into token %s cannot be decoded", token->shown);
 	key = key_for(token, facts.spki);
 	id = ks_p11_choose_id(token, facts.spki, change->naming.id, item->id, room);
 	if (!change->naming.label.data && key && key->label.size)
@@ -232,8 +234,8 @@ static bool in_plan(const struct ks_plan *plan, CK_OBJECT_HANDLE handle)
 	struct ks_p11_ref ref;
 
 	for (size_t i = 0; i < plan->count; i++) {
-		if (plan->changes[i].have && plan->changes[i].what != KS_KEEP && ks_p11_ref_of(&ref, plan->changes[i].have) &&
-		    ref.handle == handle)
+		if (plan->changes[i].have && plan->changes[i].what != KS_KEEP &&
+		    ks_p11_ref_of(&ref, plan->changes[i].have) && ref.handle == handle)
 			return true;
 	}
 	return false;
@@ -247,13 +249,15 @@ static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks
 	if (have->kind != KS_PRIVATE_KEY)
 		return CK_INVALID_HANDLE;
 	while ((at = ks_p11_by_id(applying->token, have->id, at))) {
-		if (at->class == CKO_PUBLIC_KEY && ks_bytes_equal(at->spki, have->spki) && !in_plan(applying->plan, at->handle))
+		if (at->class == CKO_PUBLIC_KEY && ks_bytes_equal(at->spki, have->spki) &&
+		    !in_plan(applying->plan, at->handle))
 			return at->handle;
 	}
 	return CK_INVALID_HANDLE;
 }
 
-static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, struct ks_bytes label, struct ks_bytes id)
+static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, struct ks_bytes label,
+		     struct ks_bytes id)
 {
 	struct ks_p11_token *token = applying->token;
 	CK_ATTRIBUTE attributes[2];
@@ -284,9 +288,12 @@ static int item_rename(struct applying *applying, const struct ks_change *change
 	if (!ks_p11_ref_of(&ref, change->have))
 		return ks_fail(applying->token->ctx, KS_EBUG, "the plan was made for another store");
 	if (back) {
-		label = label.data ? KS_BYTES(change->have->label.data ? (const void *)change->have->label.data : "", change->have->label.size)
+		label = label.data ? KS_BYTES(change->have->label.data ? (const void *)change->have->label.data : "",
+					      change->have->label.size)
 				   : KS_NONE;
-		id = id.data ? KS_BYTES(change->have->id.data ? (const void *)change->have->id.data : "", change->have->id.size) : KS_NONE;
+		id = id.data ? KS_BYTES(change->have->id.data ? (const void *)change->have->id.data : "",
+					change->have->id.size)
+			     : KS_NONE;
 	}
 	rc = names_set(applying, ref.handle, label, id);
 	return rc < 0 ? rc : names_set(applying, twin, label, id);
@@ -296,7 +303,8 @@ static int item_rename(struct applying *applying, const struct ks_change *change
 
 static int handle_remove(struct applying *applying, CK_OBJECT_HANDLE handle)
 {
-	CK_RV rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&applying->token->on, applying->session, handle);
+	CK_RV rv =
+		handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&applying->token->on, applying->session, handle);
 
 	/* Some cards take the certificate away together with its key. */
 	if (rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID)
@@ -325,18 +333,29 @@ static int check_plan(const struct applying *applying)
 	struct ks_ctx *ctx = applying->token->ctx;
 
 	if (applying->plan->password)
-		return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "token %s has a PIN, not a password", applying->token->shown),
+		return ks_hint(ctx,
+			       ks_fail(ctx, KS_EUNABLE, "token %s has a PIN, not a password", applying->token->shown),
 			       "keystow token pin '%s' changes it", applying->token->uri);
 	for (size_t i = 0; i < applying->plan->count; i++) {
 		struct ks_item *item = applying->plan->changes[i].item;
 		ks_auto_mem char *named = NULL;
 
-		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY || item->kind == KS_PRIVATE_KEY)
+		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY ||
+		    item->kind == KS_PRIVATE_KEY)
 			continue;
 		named = ks_item_named(item);
-		return ks_fail(ctx, KS_EUNABLE, "token %s does not take %s", applying->token->shown, named ? named : "this");
+		return ks_fail(ctx, KS_EUNABLE, "token %s does not take %s", applying->token->shown,
+			       named ? named : "this");
 	}
 	return 0;
+}
+
+/* Both halves are tried, whatever becomes of the first. */
+static bool step_undo(const struct applying *applying, const struct step *step)
+{
+	bool second = put_undo(applying->token, applying->session, step->made[1]);
+
+	return put_undo(applying->token, applying->session, step->made[0]) && second;
 }
 
 /* Takes back what was done, newest first; says what could not be. */
@@ -354,8 +373,7 @@ static int undo(struct applying *applying, int rc)
 		if (step->change->what == KS_RENAME)
 			undone = item_rename(applying, step->change, true) == 0;
 		else
-			undone = put_undo(applying->token, applying->session, step->made[1]) &
-				 put_undo(applying->token, applying->session, step->made[0]);
+			undone = step_undo(applying, step);
 		ks_fail(applying->token->ctx, rc, "%s", text);
 		if (causes[0])
 			ks_cause(applying->token->ctx, rc, "%s", causes);
@@ -363,7 +381,8 @@ static int undo(struct applying *applying, int rc)
 		clean &= undone;
 	}
 	if (!clean)
-		return ks_hint(applying->token->ctx, rc, "a part of the changes could not be taken back: keystow list '%s' shows what is there",
+		return ks_hint(applying->token->ctx, rc,
+			       "a part of the changes could not be taken back: keystow list '%s' shows what is there",
 			       applying->token->uri);
 	return rc;
 }
@@ -403,7 +422,8 @@ static int remove_all(struct applying *applying)
 			continue;
 		rc = item_remove(applying, change);
 		if (rc < 0)
-			return ks_hint(applying->token->ctx, rc, "what was to be removed first is removed: keystow list '%s' shows the rest",
+			return ks_hint(applying->token->ctx, rc,
+				       "what was to be removed first is removed: keystow list '%s' shows the rest",
 				       applying->token->uri);
 		change->done = true;
 	}

@@ -18,7 +18,8 @@ struct mark {
 	struct timespec since;
 };
 
-static void enter(struct mark *mark, const struct ks_p11_on *on, const char *function, enum pace pace, const char *detail)
+static void enter(struct mark *mark, const struct ks_p11_on *on, const char *function, enum pace pace,
+		  const char *detail)
 {
 	const struct ks_settings *settings = ks_settings(on->module->ctx);
 
@@ -45,20 +46,20 @@ static void leave(struct mark *mark, const struct ks_p11_on *on, CK_RV rv)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	mark->event.leave = true;
 	mark->event.rv = rv;
-	mark->event.microseconds =
-		(unsigned long)((now.tv_sec - mark->since.tv_sec) * 1000000 + (now.tv_nsec - mark->since.tv_nsec) / 1000);
+	mark->event.microseconds = (unsigned long)((now.tv_sec - mark->since.tv_sec) * 1000000 +
+						   (now.tv_nsec - mark->since.tv_nsec) / 1000);
 	ks_trace(on->module->ctx, &mark->event);
 }
 
-#define CALL(on, pace, detail, function, ...)                                    \
-	({                                                                       \
-		struct mark mark_;                                               \
-		CK_RV rv_ = KS_CKR_FUNCTION;                                     \
-		enter(&mark_, (on), #function, (pace), (detail));                \
-		if ((on)->module->functions->function)                           \
-			rv_ = (on)->module->functions->function(__VA_ARGS__);    \
-		leave(&mark_, (on), rv_);                                        \
-		rv_;                                                             \
+#define CALL(on, pace, detail, function, ...)                                                                          \
+	({                                                                                                             \
+		struct mark mark_;                                                                                     \
+		CK_RV rv_ = KS_CKR_FUNCTION;                                                                           \
+		enter(&mark_, (on), #function, (pace), (detail));                                                      \
+		if ((on)->module->functions->function)                                                                 \
+			rv_ = (on)->module->functions->function(__VA_ARGS__);                                          \
+		leave(&mark_, (on), rv_);                                                                              \
+		rv_;                                                                                                   \
 	})
 
 const char *ks_p11_last_call(void)
@@ -216,9 +217,11 @@ static const char *user_word(CK_USER_TYPE user)
 	return user == CKU_SO ? "security officer" : user == CKU_CONTEXT_SPECIFIC ? "context" : "user";
 }
 
-CK_RV ks_p11_login(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_USER_TYPE user, const char *pin, size_t pin_size)
+CK_RV ks_p11_login(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_USER_TYPE user, const char *pin,
+		   size_t pin_size)
 {
-	return CALL(on, on->pin_pad ? LONG : QUICK, user_word(user), C_Login, session, user, (CK_UTF8CHAR *)pin, pin_size);
+	return CALL(on, on->pin_pad ? LONG : QUICK, user_word(user), C_Login, session, user, (CK_UTF8CHAR *)pin,
+		    pin_size);
 }
 
 CK_RV ks_p11_logout(const struct ks_p11_on *on, CK_SESSION_HANDLE session)
@@ -234,7 +237,8 @@ CK_RV ks_p11_init_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, con
 CK_RV ks_p11_set_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *old_pin, size_t old_size,
 		     const char *new_pin, size_t new_size)
 {
-	return CALL(on, LONG, NULL, C_SetPIN, session, (CK_UTF8CHAR *)old_pin, old_size, (CK_UTF8CHAR *)new_pin, new_size);
+	return CALL(on, LONG, NULL, C_SetPIN, session, (CK_UTF8CHAR *)old_pin, old_size, (CK_UTF8CHAR *)new_pin,
+		    new_size);
 }
 
 /* ---- objects ---- */
@@ -293,8 +297,8 @@ static bool partial(CK_RV rv)
 	return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
 }
 
-CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *attributes,
-			CK_ULONG count)
+CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+			CK_ATTRIBUTE *attributes, CK_ULONG count)
 {
 	enum { MOST = 32 };
 	CK_ULONG rooms[MOST];
@@ -318,8 +322,8 @@ CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, C
 	return rv == CKR_BUFFER_TOO_SMALL ? rv : CKR_OK;
 }
 
-CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-		   struct ks_buffer **out)
+CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+		   CK_ATTRIBUTE_TYPE type, struct ks_buffer **out)
 {
 	ks_auto(buffer) buffer = NULL;
 	CK_ATTRIBUTE attribute = { type, NULL, 0 };
@@ -372,15 +376,16 @@ CK_RV ks_p11_destroy(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_O
 	return CALL(on, QUICK, NULL, C_DestroyObject, session, object);
 }
 
-CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *public_half,
-		       CK_ULONG public_count, CK_ATTRIBUTE *private_half, CK_ULONG private_count, CK_OBJECT_HANDLE *public_key,
-		       CK_OBJECT_HANDLE *private_key)
+CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+		       CK_ATTRIBUTE *public_half, CK_ULONG public_count, CK_ATTRIBUTE *private_half,
+		       CK_ULONG private_count, CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key)
 {
 	CK_OBJECT_HANDLE made_public = CK_INVALID_HANDLE, made_private = CK_INVALID_HANDLE;
-	CK_RV rv = CALL(on, LONG, ks_p11_mechanism_name(mechanism->mechanism), C_GenerateKeyPair, session, mechanism, public_half,
-			public_count, private_half, private_count, &made_public, &made_private);
+	CK_RV rv = CALL(on, LONG, ks_p11_mechanism_name(mechanism->mechanism), C_GenerateKeyPair, session, mechanism,
+			public_half, public_count, private_half, private_count, &made_public, &made_private);
 
-	if (rv == CKR_OK && (made_public == CK_INVALID_HANDLE || made_private == CK_INVALID_HANDLE || made_public == made_private))
+	if (rv == CKR_OK &&
+	    (made_public == CK_INVALID_HANDLE || made_private == CK_INVALID_HANDLE || made_public == made_private))
 		return KS_CKR_HANDLE;
 	if (rv == CKR_OK) {
 		*public_key = made_public;
@@ -391,12 +396,14 @@ CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK
 
 /* ---- using keys ---- */
 
-CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+		       CK_OBJECT_HANDLE key)
 {
 	return CALL(on, QUICK, ks_p11_mechanism_name(mechanism->mechanism), C_SignInit, session, mechanism, key);
 }
 
-CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out, size_t *size)
+CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
+		  size_t *size)
 {
 	CK_ULONG length = *size;
 	CK_RV rv = CALL(on, QUICK, NULL, C_Sign, session, (CK_BYTE *)text.data, text.size, out, &length);
@@ -408,12 +415,14 @@ CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct 
 	return rv;
 }
 
-CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+			  CK_OBJECT_HANDLE key)
 {
 	return CALL(on, QUICK, ks_p11_mechanism_name(mechanism->mechanism), C_DecryptInit, session, mechanism, key);
 }
 
-CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out, size_t *size)
+CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
+		     size_t *size)
 {
 	CK_ULONG length = *size;
 	CK_RV rv = CALL(on, QUICK, NULL, C_Decrypt, session, (CK_BYTE *)text.data, text.size, out, &length);

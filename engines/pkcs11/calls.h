@@ -15,25 +15,25 @@
 #include <p11-kit/pkcs11.h>
 
 /* Answers that cannot be true; in the vendor range, where no standard code can ever collide with them. */
-#define KS_CKR_LENGTH (CKR_VENDOR_DEFINED | 0x6b730001UL)    /* a length beyond the room it was given */
-#define KS_CKR_COUNT (CKR_VENDOR_DEFINED | 0x6b730002UL)     /* more things than were asked for */
-#define KS_CKR_HANDLE (CKR_VENDOR_DEFINED | 0x6b730003UL)    /* success, with handle 0 */
-#define KS_CKR_FUNCTION (CKR_VENDOR_DEFINED | 0x6b730004UL)  /* the function is missing from the list */
-#define KS_CKR_ENDLESS (CKR_VENDOR_DEFINED | 0x6b730005UL)   /* a list that does not end or never stays the same */
-#define KS_CKR_VERSION (CKR_VENDOR_DEFINED | 0x6b730006UL)   /* a Cryptoki version that does not exist */
+#define KS_CKR_LENGTH (CKR_VENDOR_DEFINED | 0x6b730001UL) /* a length beyond the room it was given */
+#define KS_CKR_COUNT (CKR_VENDOR_DEFINED | 0x6b730002UL) /* more things than were asked for */
+#define KS_CKR_HANDLE (CKR_VENDOR_DEFINED | 0x6b730003UL) /* success, with handle 0 */
+#define KS_CKR_FUNCTION (CKR_VENDOR_DEFINED | 0x6b730004UL) /* the function is missing from the list */
+#define KS_CKR_ENDLESS (CKR_VENDOR_DEFINED | 0x6b730005UL) /* a list that does not end or never stays the same */
+#define KS_CKR_VERSION (CKR_VENDOR_DEFINED | 0x6b730006UL) /* a Cryptoki version that does not exist */
 #define KS_CKR_SIGNATURE (CKR_VENDOR_DEFINED | 0x6b730007UL) /* a signature that does not verify */
-#define KS_CKR_VALUE (CKR_VENDOR_DEFINED | 0x6b730008UL)     /* an object that is not what was just written */
+#define KS_CKR_VALUE (CKR_VENDOR_DEFINED | 0x6b730008UL) /* an object that is not what was just written */
 
-#define KS_P11_SLOTS 4096	   /* slots of one module */
-#define KS_P11_MECHANISMS 4096	   /* mechanisms of one token */
-#define KS_P11_OBJECTS 200000	   /* objects on one token */
+#define KS_P11_SLOTS 4096 /* slots of one module */
+#define KS_P11_MECHANISMS 4096 /* mechanisms of one token */
+#define KS_P11_OBJECTS 200000 /* objects on one token */
 #define KS_P11_VALUE (1024 * 1024) /* bytes of one attribute */
 
 /* The module that a call goes to. */
 struct ks_p11_module {
 	struct ks_ctx *ctx;
 	CK_FUNCTION_LIST *functions;
-	char *name;  /* path, or p11-kit's name for it */
+	char *name; /* path, or p11-kit's name for it */
 	char *shown; /* the same, safe to show */
 	bool initialized;
 };
@@ -42,7 +42,7 @@ struct ks_p11_module {
 struct ks_p11_on {
 	struct ks_p11_module *module;
 	const char *token; /* label, safe to show; NULL = no particular token */
-	bool pin_pad;	   /* logging in waits for a person */
+	bool pin_pad; /* logging in waits for a person */
 };
 
 /* ---- the calls; each gives the module's CK_RV or a KS_CKR code ---- */
@@ -61,7 +61,8 @@ CK_RV ks_p11_open_session(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_FLAGS 
 CK_RV ks_p11_close_session(const struct ks_p11_on *on, CK_SESSION_HANDLE session);
 CK_RV ks_p11_session_info(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_SESSION_INFO *info);
 /* `pin` NULL: the token's own pad is used. */
-CK_RV ks_p11_login(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_USER_TYPE user, const char *pin, size_t pin_size);
+CK_RV ks_p11_login(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_USER_TYPE user, const char *pin,
+		   size_t pin_size);
 CK_RV ks_p11_logout(const struct ks_p11_on *on, CK_SESSION_HANDLE session);
 CK_RV ks_p11_init_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *pin, size_t pin_size);
 CK_RV ks_p11_set_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *old_pin, size_t old_size,
@@ -77,20 +78,23 @@ CK_RV ks_p11_find(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTR
 CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
 			CK_ATTRIBUTE *attributes, CK_ULONG count);
 /* One attribute of whatever length up to KS_P11_VALUE; *out NULL when the object has none. */
-CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-		   struct ks_buffer **out);
+CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+		   CK_ATTRIBUTE_TYPE type, struct ks_buffer **out);
 CK_RV ks_p11_set_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
 			    CK_ATTRIBUTE *attributes, CK_ULONG count);
 CK_RV ks_p11_create(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, CK_ULONG count,
 		    CK_OBJECT_HANDLE *object);
 CK_RV ks_p11_destroy(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
-		       CK_ATTRIBUTE *public_half, CK_ULONG public_count, CK_ATTRIBUTE *private_half, CK_ULONG private_count,
-		       CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key);
-CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
+		       CK_ATTRIBUTE *public_half, CK_ULONG public_count, CK_ATTRIBUTE *private_half,
+		       CK_ULONG private_count, CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key);
+CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+		       CK_OBJECT_HANDLE key);
 /* *size is the room on entry, the length afterwards. */
-CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out, size_t *size);
-CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
+CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
+		  size_t *size);
+CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+			  CK_OBJECT_HANDLE key);
 CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
 		     size_t *size);
 

@@ -20,7 +20,8 @@ struct ks_p11_store {
 	bool looked; /* the snapshot was made since the store was opened */
 };
 
-static int store_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where, unsigned mode)
+static int store_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where,
+		      unsigned mode)
 {
 	struct ks_p11_store *store = state;
 	CK_SESSION_HANDLE session;
@@ -62,10 +63,12 @@ static int look_if_needed(struct ks_p11_store *store)
 /* Login, and a snapshot that has the private objects in it. */
 static int enter(struct ks_p11_store *store)
 {
-	int rc = store->token->info.flags & CKF_TOKEN_INITIALIZED ? ks_p11_login_user(store->token, store->where) :
-		 ks_fail(store->ctx, KS_ETOKEN, "token %s is not initialised", store->token->shown);
+	int rc = store->token->info.flags & CKF_TOKEN_INITIALIZED
+			 ? ks_p11_login_user(store->token, store->where)
+			 : ks_fail(store->ctx, KS_ETOKEN, "token %s is not initialised", store->token->shown);
 
-	return rc < 0 ? ks_hint(store->ctx, rc, "keystow token init '%s' prepares it", store->token->uri) : look_if_needed(store);
+	return rc < 0 ? ks_hint(store->ctx, rc, "keystow token init '%s' prepares it", store->token->uri)
+		      : look_if_needed(store);
 }
 
 static bool visible(const struct ks_p11_token *token, const struct ks_where *where)
@@ -77,7 +80,8 @@ static bool visible(const struct ks_p11_token *token, const struct ks_where *whe
 	for (size_t i = 0; i < ks_p11_snapshot_count(token); i++) {
 		const struct ks_p11_object *object = ks_p11_snapshot_at(token, i);
 
-		if ((!where->id || ks_bytes_equal(object->id, id)) && (!where->label || ks_bytes_equal(object->label, label)))
+		if ((!where->id || ks_bytes_equal(object->id, id)) &&
+		    (!where->label || ks_bytes_equal(object->label, label)))
 			return true;
 	}
 	return false;
@@ -148,8 +152,8 @@ const struct ks_engine ks_engine_pkcs11 = {
 	.name = "pkcs11",
 	.title = "PKCS#11 token",
 	.endings = "",
-	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_GENERATE | KS_CAN_ADMIN |
-	       KS_CAN_MANY,
+	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_GENERATE |
+	       KS_CAN_ADMIN | KS_CAN_MANY,
 	.state_size = sizeof(struct ks_p11_store),
 	.open = store_open,
 	.load = store_load,

@@ -16,7 +16,8 @@
 
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
-struct template {
+struct template
+{
 	CK_ATTRIBUTE at[32];
 	CK_ULONG count;
 };
@@ -59,10 +60,14 @@ static bool say_rsa(struct template *template, struct ks_buffer *secret, const E
 		CK_ATTRIBUTE_TYPE type;
 		const char *name;
 	} parts[] = {
-		{ CKA_MODULUS, OSSL_PKEY_PARAM_RSA_N },		    { CKA_PUBLIC_EXPONENT, OSSL_PKEY_PARAM_RSA_E },
-		{ CKA_PRIVATE_EXPONENT, OSSL_PKEY_PARAM_RSA_D },    { CKA_PRIME_1, OSSL_PKEY_PARAM_RSA_FACTOR1 },
-		{ CKA_PRIME_2, OSSL_PKEY_PARAM_RSA_FACTOR2 },	    { CKA_EXPONENT_1, OSSL_PKEY_PARAM_RSA_EXPONENT1 },
-		{ CKA_EXPONENT_2, OSSL_PKEY_PARAM_RSA_EXPONENT2 }, { CKA_COEFFICIENT, OSSL_PKEY_PARAM_RSA_COEFFICIENT1 },
+		{ CKA_MODULUS, OSSL_PKEY_PARAM_RSA_N },
+		{ CKA_PUBLIC_EXPONENT, OSSL_PKEY_PARAM_RSA_E },
+		{ CKA_PRIVATE_EXPONENT, OSSL_PKEY_PARAM_RSA_D },
+		{ CKA_PRIME_1, OSSL_PKEY_PARAM_RSA_FACTOR1 },
+		{ CKA_PRIME_2, OSSL_PKEY_PARAM_RSA_FACTOR2 },
+		{ CKA_EXPONENT_1, OSSL_PKEY_PARAM_RSA_EXPONENT1 },
+		{ CKA_EXPONENT_2, OSSL_PKEY_PARAM_RSA_EXPONENT2 },
+		{ CKA_COEFFICIENT, OSSL_PKEY_PARAM_RSA_COEFFICIENT1 },
 	};
 	size_t count = private_half ? sizeof(parts) / sizeof(parts[0]) : 2;
 
@@ -73,7 +78,8 @@ static bool say_rsa(struct template *template, struct ks_buffer *secret, const E
 	return true;
 }
 
-static bool say_ec_private(struct template *template, struct ks_buffer *secret, const EVP_PKEY *key, const struct ks_keyspec *spec)
+static bool say_ec_private(struct template *template, struct ks_buffer *secret, const EVP_PKEY *key,
+			   const struct ks_keyspec *spec)
 {
 	struct ks_bytes curve;
 
@@ -83,13 +89,15 @@ static bool say_ec_private(struct template *template, struct ks_buffer *secret, 
 	return say_number(template, secret, key, CKA_VALUE, OSSL_PKEY_PARAM_PRIV_KEY, (spec->bits + 7) / 8);
 }
 
-static bool say_ed_private(struct template *template, struct ks_buffer *secret, const EVP_PKEY *key, const struct ks_keyspec *spec)
+static bool say_ed_private(struct template *template, struct ks_buffer *secret, const EVP_PKEY *key,
+			   const struct ks_keyspec *spec)
 {
 	unsigned char *place = ks_buffer_room(secret, 32);
 	struct ks_bytes curve;
 	size_t size = 32;
 
-	if (!place || ks_p11_curve(&curve, spec, false) < 0 || EVP_PKEY_get_raw_private_key(key, place, &size) != 1 || size != 32)
+	if (!place || ks_p11_curve(&curve, spec, false) < 0 || EVP_PKEY_get_raw_private_key(key, place, &size) != 1 ||
+	    size != 32)
 		return false;
 	say(template, CKA_EC_PARAMS, curve.data, curve.size);
 	say(template, CKA_VALUE, place, size);
@@ -98,7 +106,8 @@ static bool say_ed_private(struct template *template, struct ks_buffer *secret, 
 }
 
 /* CKA_EC_POINT is the point inside an OCTET STRING (PKCS#11 2.40, 2.3.3). */
-static bool say_point(struct template *template, struct ks_buffer *room, const EVP_PKEY *key, const struct ks_keyspec *spec)
+static bool say_point(struct template *template, struct ks_buffer *room, const EVP_PKEY *key,
+		      const struct ks_keyspec *spec)
 {
 	unsigned char point[200], header[10];
 	struct ks_bytes curve;
@@ -106,8 +115,9 @@ static bool say_point(struct template *template, struct ks_buffer *room, const E
 
 	if (ks_p11_curve(&curve, spec, false) < 0)
 		return false;
-	if (spec->type == KS_KEY_ED25519 ? EVP_PKEY_get_raw_public_key(key, point, &size) != 1
-					 : EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &size) != 1)
+	if (spec->type == KS_KEY_ED25519
+		    ? EVP_PKEY_get_raw_public_key(key, point, &size) != 1
+		    : EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &size) != 1)
 		return false;
 	ks_buffer_put(room, header, ks_der_header(header, KS_DER_OCTETS, size));
 	if (ks_buffer_put(room, point, size) < 0)
@@ -127,18 +137,20 @@ static int unsuitable(struct ks_p11_token *token, const struct ks_keyspec *spec)
 	char title[32];
 
 	ks_keyspec_title(title, spec);
-	return ks_hint(token->ctx, ks_fail_openssl(token->ctx, KS_EUNABLE, "keystow does not put %s keys into tokens", title),
+	return ks_hint(token->ctx,
+		       ks_fail_openssl(token->ctx, KS_EUNABLE, "keystow does not put %s keys into tokens", title),
 		       "RSA, EC P-256, P-384, P-521 and Ed25519 keys are put");
 }
 
 /* ---- public keys ---- */
 
-int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes spki,
-		      struct ks_bytes label, struct ks_bytes id)
+int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+		      struct ks_bytes spki, struct ks_bytes label, struct ks_bytes id)
 {
 	static CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
 	const unsigned char *at = spki.data;
-	ks_auto_ssl(EVP_PKEY) key = d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(token->ctx), "provider=default");
+	ks_auto_ssl(EVP_PKEY) key =
+		d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(token->ctx), "provider=default");
 	ks_auto(buffer) room = ks_buffer_new(8192);
 	struct ks_keyspec spec = ks_keyspec_of_spki(spki);
 	CK_KEY_TYPE type = type_of(&spec);
@@ -155,7 +167,8 @@ int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SES
 	say(&template, CKA_ID, id.data, id.size);
 	if (!room || !ks_buffer_room(room, 8000))
 		return ks_nomem(token->ctx);
-	if (!key || !(spec.type == KS_KEY_RSA ? say_rsa(&template, room, key, false) : say_point(&template, room, key, &spec)))
+	if (!key ||
+	    !(spec.type == KS_KEY_RSA ? say_rsa(&template, room, key, false) : say_point(&template, room, key, &spec)))
 		return unsuitable(token, &spec);
 	rc = ks_p11_put(&object, token, session, template.at, template.count, id);
 	if (rc < 0)
@@ -185,11 +198,13 @@ static int key_of(EVP_PKEY **out, struct ks_p11_token *token, struct ks_item *it
 	at = pkcs8->data;
 	info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)pkcs8->size);
 	*out = info ? EVP_PKCS82PKEY_ex(info, ks_crypto(token->ctx), "provider=default") : NULL;
-	return *out ? 0 : ks_fail_openssl(token->ctx, KS_EDAMAGED, "the private key for token %s cannot be decoded", token->shown);
+	return *out ? 0
+		    : ks_fail_openssl(token->ctx, KS_EDAMAGED, "the private key for token %s cannot be decoded",
+				      token->shown);
 }
 
-static int private_put(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session, const EVP_PKEY *key,
-		       const struct ks_keyspec *spec, struct ks_bytes label, struct ks_bytes id)
+static int private_put(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+		       const EVP_PKEY *key, const struct ks_keyspec *spec, struct ks_bytes label, struct ks_bytes id)
 {
 	static CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
 	ks_auto(buffer) secret = ks_buffer_new_secret(16 * 1024);
@@ -213,9 +228,10 @@ static int private_put(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SE
 	say_bool(&template, CKA_DERIVE, false);
 	say(&template, CKA_LABEL, label.data, label.size);
 	say(&template, CKA_ID, id.data, id.size);
-	said = spec->type == KS_KEY_RSA	  ? say_rsa(&template, secret, key, true) :
-	       spec->type == KS_KEY_EC	  ? say_ec_private(&template, secret, key, spec) :
-	       spec->type == KS_KEY_ED25519 ? say_ed_private(&template, secret, key, spec) : false;
+	said = spec->type == KS_KEY_RSA       ? say_rsa(&template, secret, key, true)
+	       : spec->type == KS_KEY_EC      ? say_ec_private(&template, secret, key, spec)
+	       : spec->type == KS_KEY_ED25519 ? say_ed_private(&template, secret, key, spec)
+					      : false;
 	if (!said)
 		return unsuitable(token, spec);
 	rc = ks_p11_put(&object, token, session, template.at, template.count, id);
@@ -252,7 +268,9 @@ int ks_p11_import(CK_OBJECT_HANDLE made[2], struct ks_p11_token *token, CK_SESSI
 			ks_p11_snapshot_drop(token, made[1]);
 		return rc;
 	}
-	ks_notice(token->ctx, KS_EWEAK, token->uri, "a key that is made in the token exists nowhere else: keystow generate",
-		  "%s was made outside of token %s, so other copies of it may exist", named ? named : "the private key", token->shown);
+	ks_notice(token->ctx, KS_EWEAK, token->uri,
+		  "a key that is made in the token exists nowhere else: keystow generate",
+		  "%s was made outside of token %s, so other copies of it may exist", named ? named : "the private key",
+		  token->shown);
 	return 0;
 }

@@ -21,7 +21,8 @@ static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 /* How much the template says. */
 enum rung { EXPLICIT, PROTECTED, MINIMAL, RUNGS };
 
-struct template {
+struct template
+{
 	CK_ATTRIBUTE at[24];
 	CK_ULONG count;
 };
@@ -50,7 +51,9 @@ int ks_p11_curve(struct ks_bytes *out, const struct ks_keyspec *spec, bool other
 {
 #define DER(text) KS_BYTES(text, sizeof(text) - 1)
 	if (spec->type == KS_KEY_ED25519)
-		*out = other_spelling ? DER("\x06\x03\x2b\x65\x70") : DER("\x13\x0c" "edwards25519");
+		*out = other_spelling ? DER("\x06\x03\x2b\x65\x70")
+				      : DER("\x13\x0c"
+					    "edwards25519");
 	else if (spec->type == KS_KEY_EC && spec->bits == 256)
 		*out = DER("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07");
 	else if (spec->type == KS_KEY_EC && spec->bits == 384)
@@ -112,8 +115,8 @@ static void say_private(struct template *template, const struct making *making, 
 /* Answers that fewer attributes may help against. */
 static bool too_much_said(CK_RV rv)
 {
-	return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
-	       rv == CKR_ATTRIBUTE_READ_ONLY;
+	return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+	       rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_ATTRIBUTE_READ_ONLY;
 }
 
 static CK_RV make_rung(struct making *making, enum rung rung, bool other_spelling)
@@ -137,8 +140,8 @@ static CK_RV make_rung(struct making *making, enum rung rung, bool other_spellin
 			return CKR_CURVE_NOT_SUPPORTED;
 		say(&public_half, CKA_EC_PARAMS, curve.data, curve.size);
 	}
-	return ks_p11_make_pair(&making->token->on, making->session, &mechanism, public_half.at, public_half.count, private_half.at,
-				private_half.count, &making->public_key, &making->private_key);
+	return ks_p11_make_pair(&making->token->on, making->session, &mechanism, public_half.at, public_half.count,
+				private_half.at, private_half.count, &making->public_key, &making->private_key);
 }
 
 static CK_RV make(struct making *making)
@@ -148,8 +151,9 @@ static CK_RV make(struct making *making)
 	for (enum rung rung = EXPLICIT; rung < RUNGS; rung++) {
 		rv = make_rung(making, rung, false);
 		/* Ed25519 is named by a string in PKCS#11 v3.0 and SoftHSM, by its OID elsewhere. */
-		if (making->spec.type == KS_KEY_ED25519 && (rv == CKR_DOMAIN_PARAMS_INVALID || rv == CKR_CURVE_NOT_SUPPORTED ||
-							    rv == CKR_ATTRIBUTE_VALUE_INVALID))
+		if (making->spec.type == KS_KEY_ED25519 &&
+		    (rv == CKR_DOMAIN_PARAMS_INVALID || rv == CKR_CURVE_NOT_SUPPORTED ||
+		     rv == CKR_ATTRIBUTE_VALUE_INVALID))
 			rv = make_rung(making, rung, true);
 		if (!too_much_said(rv))
 			return rv;
@@ -182,26 +186,30 @@ static int unmake(const struct making *making, int rc)
 
 	if (sweep(making))
 		return rc;
-	return ks_hint(making->token->ctx, rc,
-		       "a half-made pair may have stayed; when the token answers again, this removes it: keystow remove '%s'",
-		       uri ? uri : making->token->uri);
+	return ks_hint(
+		making->token->ctx, rc,
+		"a half-made pair may have stayed; when the token answers again, this removes it: keystow remove '%s'",
+		uri ? uri : making->token->uri);
 }
 
 /* ---- looking at what was made ---- */
 
-static int check_halves(const struct making *making, const struct ks_p11_object *public_key, const struct ks_p11_object *private_key)
+static int check_halves(const struct making *making, const struct ks_p11_object *public_key,
+			const struct ks_p11_object *private_key)
 {
 	struct ks_p11_token *token = making->token;
 
 	if (public_key->class != CKO_PUBLIC_KEY || private_key->class != CKO_PRIVATE_KEY || !public_key->spki.size ||
 	    !ks_bytes_equal(public_key->spki, private_key->spki))
-		return ks_fail(token->ctx, KS_ELIES, "token %s says that it made a key pair, but gives no matching halves",
-			       token->shown);
+		return ks_fail(token->ctx, KS_ELIES,
+			       "token %s says that it made a key pair, but gives no matching halves", token->shown);
 	if (public_key->key.type != making->spec.type ||
 	    (making->spec.type != KS_KEY_ED25519 && public_key->key.bits != making->spec.bits))
-		return ks_fail(token->ctx, KS_ELIES, "token %s made another kind of key than it was asked for", token->shown);
+		return ks_fail(token->ctx, KS_ELIES, "token %s made another kind of key than it was asked for",
+			       token->shown);
 	if (!ks_bytes_equal(public_key->id, making->id) || !ks_bytes_equal(private_key->id, making->id))
-		return ks_fail(token->ctx, KS_ELIES, "token %s did not keep the id that it was given for the new key", token->shown);
+		return ks_fail(token->ctx, KS_ELIES, "token %s did not keep the id that it was given for the new key",
+			       token->shown);
 	return 0;
 }
 
@@ -210,12 +218,14 @@ static int check_strength(const struct making *making, const struct ks_p11_objec
 	struct ks_p11_token *token = making->token;
 
 	if (!(private_key->flags & KS_SENSITIVE))
-		ks_notice(token->ctx, KS_EWEAK, token->uri, "some cards tell the truth only after they were opened anew",
+		ks_notice(token->ctx, KS_EWEAK, token->uri,
+			  "some cards tell the truth only after they were opened anew",
 			  "token %s does not say that the new key is sensitive", token->shown);
 	if ((private_key->flags & KS_EXTRACTABLE) && !making->wish->allow_extractable)
-		return ks_hint(token->ctx,
-			       ks_fail(token->ctx, KS_EWEAK, "token %s made a key that can be taken out of it", token->shown),
-			       "it was removed again; --allow-extractable accepts such a key");
+		return ks_hint(
+			token->ctx,
+			ks_fail(token->ctx, KS_EWEAK, "token %s made a key that can be taken out of it", token->shown),
+			"it was removed again; --allow-extractable accepts such a key");
 	if (making->wish->label.data && !ks_bytes_equal(private_key->label, making->wish->label))
 		ks_notice(token->ctx, KS_ELOSSY, token->uri, "keystow list shows the label it has",
 			  "token %s gave the new key another label", token->shown);
@@ -257,8 +267,10 @@ static int choose_id(struct making *making)
 	if (making->id.data && !ks_p11_by_id(token, making->id, NULL))
 		return 0;
 	if (making->id.data)
-		return ks_hint(token->ctx, ks_fail(token->ctx, KS_EEXISTS, "token %s has an object with this id already", token->shown),
-			       "leave the id out and a free one is chosen");
+		return ks_hint(
+			token->ctx,
+			ks_fail(token->ctx, KS_EEXISTS, "token %s has an object with this id already", token->shown),
+			"leave the id out and a free one is chosen");
 	do {
 		if (RAND_bytes(making->id_bytes, ID_SIZE) != 1)
 			return ks_fail_openssl(token->ctx, KS_EBUG, "no random numbers");
@@ -281,11 +293,13 @@ static int check_wish(struct making *making)
 	if (spec->type != KS_KEY_RSA && ks_p11_curve(&curve, spec, false) == 0)
 		return 0;
 	ks_keyspec_title(title, spec);
-	return ks_hint(making->token->ctx, ks_fail(making->token->ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
+	return ks_hint(making->token->ctx,
+		       ks_fail(making->token->ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
 		       "RSA 2048 to 4096, EC P-256, P-384, P-521 and Ed25519 are made");
 }
 
-int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into, const struct ks_generate *wish)
+int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into,
+		    const struct ks_generate *wish)
 {
 	struct making making = { .token = token, .session = session, .wish = wish };
 	char title[32];

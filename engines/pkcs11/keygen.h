@@ -12,7 +12,8 @@
  * A new pair, read back and checked, added to the token's snapshot and to `into` (private item first). On failure nothing stays, or
  * what stays is named together with the command that removes it. The user is logged in and the snapshot is there.
  */
-int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into, const struct ks_generate *wish);
+int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into,
+		    const struct ks_generate *wish);
 /* DER of the curve's name as CKA_EC_PARAMS wants it; `other_spelling` for Ed25519's OID. KS_EALGORITHM. */
 int ks_p11_curve(struct ks_bytes *out, const struct ks_keyspec *spec, bool other_spelling);
 

@@ -30,7 +30,8 @@ static int locked(struct ks_p11_token *token, CK_USER_TYPE user)
 
 	if (user == CKU_SO)
 		return ks_hint(token->ctx, rc, "only initialising the token anew helps, which erases it");
-	return ks_hint(token->ctx, rc, "its security officer can set a new PIN: keystow token pin '%s' --unblock", token->uri);
+	return ks_hint(token->ctx, rc, "its security officer can set a new PIN: keystow token pin '%s' --unblock",
+		       token->uri);
 }
 
 int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
@@ -39,16 +40,19 @@ int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 	int rc;
 
 	if (token->pin_refused)
-		return ks_fail(token->ctx, KS_EPIN, "token %s refused a PIN in this run already; no second try is made", token->shown);
+		return ks_fail(token->ctx, KS_EPIN, "token %s refused a PIN in this run already; no second try is made",
+			       token->shown);
 	rc = ks_p11_token_refresh(token);
 	if (rc < 0)
 		return rc;
 	if (token->info.flags & flags.locked)
 		return locked(token, user);
 	if ((token->info.flags & flags.last) && !ks_settings(token->ctx)->allow_last_try) {
-		rc = ks_fail(token->ctx, KS_ELASTTRY, "token %s has one try left for its %s; nothing was sent", token->shown,
-			     pin_words(user));
-		return ks_hint(token->ctx, rc, "a wrong PIN now locks it; run this in a terminal with --allow-last-try if you are sure");
+		rc = ks_fail(token->ctx, KS_ELASTTRY, "token %s has one try left for its %s; nothing was sent",
+			     token->shown, pin_words(user));
+		return ks_hint(
+			token->ctx, rc,
+			"a wrong PIN now locks it; run this in a terminal with --allow-last-try if you are sure");
 	}
 	return 0;
 }
@@ -56,8 +60,8 @@ int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 static int wrong_before(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	return ks_hint(token->ctx,
-		       ks_fail(token->ctx, KS_EPIN, "this %s was wrong for token %s before, so it was not sent again", pin_words(user),
-			       token->shown),
+		       ks_fail(token->ctx, KS_EPIN, "this %s was wrong for token %s before, so it was not sent again",
+			       pin_words(user), token->shown),
 		       "use another PIN; no try was spent");
 }
 
@@ -70,7 +74,8 @@ static int length_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const s
 	if (max == 0 || min > max || (size >= min && size <= max))
 		return 0;
 	return ks_hint(token->ctx,
-		       ks_fail(token->ctx, KS_EPIN, "the %s for token %s has a length that the token does not use (%lu to %lu)",
+		       ks_fail(token->ctx, KS_EPIN,
+			       "the %s for token %s has a length that the token does not use (%lu to %lu)",
 			       pin_words(user), token->shown, min, max),
 		       "nothing was sent, so no try was spent");
 }
@@ -98,14 +103,15 @@ static int wrong(struct ks_p11_token *token, CK_USER_TYPE user, CK_RV rv)
 	if (ks_p11_token_info(&token->on, token->slot, &info) == CKR_OK)
 		token->info = info;
 	if (token->info.flags & flags.locked) {
-		rc = ks_fail(token->ctx, KS_ELOCKED, "the %s for token %s is wrong, and the token is locked now", pin_words(user),
-			     token->shown);
+		rc = ks_fail(token->ctx, KS_ELOCKED, "the %s for token %s is wrong, and the token is locked now",
+			     pin_words(user), token->shown);
 	} else {
 		if (token->info.flags & flags.last)
 			left = "; one try is left";
 		else if (token->info.flags & flags.low)
 			left = "; few tries are left";
-		rc = ks_fail(token->ctx, KS_EPIN, "the %s for token %s is wrong%s", pin_words(user), token->shown, left);
+		rc = ks_fail(token->ctx, KS_EPIN, "the %s for token %s is wrong%s", pin_words(user), token->shown,
+			     left);
 	}
 	ks_cause(token->ctx, rc, "%s: %s", call, ks_p11_code_name(rv));
 	return ks_hint(token->ctx, rc, "keystow token info '%s' shows the state of its PIN", token->uri);
@@ -140,11 +146,17 @@ static int ask(struct ks_secret **out, struct ks_p11_token *token, CK_USER_TYPE 
 	ks_auto(secret) secret = NULL;
 	bool last = token->info.flags & flags_of(user).last;
 	const struct ks_question question = {
-		.ask = user == CKU_SO ? KS_ASK_SO_PIN : user == CKU_CONTEXT_SPECIFIC ? KS_ASK_CONTEXT_PIN : KS_ASK_PIN,
-		.store = where ? ks_where_text(where) : token->asked_as ? token->asked_as : token->uri,
+		.ask = user == CKU_SO                 ? KS_ASK_SO_PIN
+		       : user == CKU_CONTEXT_SPECIFIC ? KS_ASK_CONTEXT_PIN
+						      : KS_ASK_PIN,
+		.store = where             ? ks_where_text(where)
+			 : token->asked_as ? token->asked_as
+					   : token->uri,
 		.label = token->label,
 		.serial = token->serial,
-		.source = user == CKU_SO ? NULL : where ? where->pin_source : token->pin_source,
+		.source = user == CKU_SO ? NULL
+			  : where        ? where->pin_source
+					 : token->pin_source,
 		.tries_left = last ? 1 : -1,
 		.last_try = last,
 	};
@@ -164,8 +176,8 @@ static int ask(struct ks_secret **out, struct ks_p11_token *token, CK_USER_TYPE 
 }
 
 /* One try: `given` NULL asks, unless the token has a pad of its own. */
-static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_where *where, CK_SESSION_HANDLE session,
-		   struct ks_secret *given)
+static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_where *where,
+		   CK_SESSION_HANDLE session, struct ks_secret *given)
 {
 	ks_auto(secret) secret = ks_secret_ref(given);
 	CK_RV rv;
@@ -179,7 +191,8 @@ static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct k
 		rc = ks_p11_pin_sendable(token, user, secret);
 	if (rc < 0)
 		return rc;
-	rv = ks_p11_login(&token->on, session, user, secret ? ks_secret_bytes(secret) : NULL, secret ? ks_secret_size(secret) : 0);
+	rv = ks_p11_login(&token->on, session, user, secret ? ks_secret_bytes(secret) : NULL,
+			  secret ? ks_secret_size(secret) : 0);
 	return ks_p11_try_done(token, user, secret, rv);
 }
 
@@ -228,7 +241,8 @@ static int login_in(struct ks_p11_token *token, const struct ks_where *where, CK
 		return 0;
 	if (!ks_p11_names_token(where))
 		return ks_hint(token->ctx,
-			       ks_fail(token->ctx, KS_EAMBIGUOUS, "%s names no token, and a PIN is only sent to a token that is named",
+			       ks_fail(token->ctx, KS_EAMBIGUOUS,
+				       "%s names no token, and a PIN is only sent to a token that is named",
 				       ks_where_text(where)),
 			       "use %s", token->uri);
 	if (!(token->info.flags & CKF_USER_PIN_INITIALIZED))

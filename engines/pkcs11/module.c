@@ -22,7 +22,7 @@
 struct loaded {
 	struct ks_p11_module **list;
 	size_t count, capacity;
-	bool probed;	     /* p11-kit's own modules are in the list */
+	bool probed; /* p11-kit's own modules are in the list */
 	size_t probed_from, probed_count;
 };
 
@@ -95,8 +95,8 @@ static const char *package_of(const char *path)
 	static const struct {
 		const char *part, *package;
 	} rows[] = {
-		{ "softhsm", "softhsm2" },	  { "opensc", "opensc-pkcs11" },	    { "ykcs11", "ykcs11" },
-		{ "tpm2", "libtpm2-pkcs11-1" },	  { "opencryptoki", "opencryptoki" },	    { "p11-kit", "p11-kit-modules" },
+		{ "softhsm", "softhsm2" },      { "opensc", "opensc-pkcs11" },      { "ykcs11", "ykcs11" },
+		{ "tpm2", "libtpm2-pkcs11-1" }, { "opencryptoki", "opencryptoki" }, { "p11-kit", "p11-kit-modules" },
 		{ "softokn", "libnss3" },
 	};
 
@@ -124,15 +124,17 @@ static int module_file_check(struct ks_ctx *ctx, const char *shown, const char *
 	int rc;
 
 	if (path[0] != '/')
-		return ks_hint(ctx, ks_fail(ctx, KS_EMODULE, "module %s is not an absolute path", shown),
-			       "write the whole path, or give it a name in the configuration: [module NAME] path = /...");
+		return ks_hint(
+			ctx, ks_fail(ctx, KS_EMODULE, "module %s is not an absolute path", shown),
+			"write the whole path, or give it a name in the configuration: [module NAME] path = /...");
 	if (stat(path, &st) < 0)
 		return module_absent(ctx, shown, path);
 	if (!S_ISREG(st.st_mode))
 		return ks_fail(ctx, KS_EMODULE, "module %s is not a regular file", shown);
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & S_IWOTH) ||
 	    ((st.st_mode & S_IWGRP) && st.st_gid != 0 && st.st_gid != getegid())) {
-		rc = ks_fail(ctx, KS_EMODULE, "module %s could have been changed by somebody else, so it is not loaded", shown);
+		rc = ks_fail(ctx, KS_EMODULE, "module %s could have been changed by somebody else, so it is not loaded",
+			     shown);
 		return ks_hint(ctx, rc, "it must belong to root or to you, and nobody else may write it");
 	}
 	return 0;
@@ -144,10 +146,11 @@ static bool module_functions_check(const CK_FUNCTION_LIST *list)
 #define HAS(name) (list->name != NULL)
 	return HAS(C_Initialize) && HAS(C_Finalize) && HAS(C_GetInfo) && HAS(C_GetSlotList) && HAS(C_GetSlotInfo) &&
 	       HAS(C_GetTokenInfo) && HAS(C_GetMechanismList) && HAS(C_InitToken) && HAS(C_InitPIN) && HAS(C_SetPIN) &&
-	       HAS(C_OpenSession) && HAS(C_CloseSession) && HAS(C_CloseAllSessions) && HAS(C_GetSessionInfo) && HAS(C_Login) &&
-	       HAS(C_Logout) && HAS(C_CreateObject) && HAS(C_DestroyObject) && HAS(C_GetAttributeValue) &&
-	       HAS(C_SetAttributeValue) && HAS(C_FindObjectsInit) && HAS(C_FindObjects) && HAS(C_FindObjectsFinal) &&
-	       HAS(C_SignInit) && HAS(C_Sign) && HAS(C_DecryptInit) && HAS(C_Decrypt) && HAS(C_GenerateKeyPair);
+	       HAS(C_OpenSession) && HAS(C_CloseSession) && HAS(C_CloseAllSessions) && HAS(C_GetSessionInfo) &&
+	       HAS(C_Login) && HAS(C_Logout) && HAS(C_CreateObject) && HAS(C_DestroyObject) &&
+	       HAS(C_GetAttributeValue) && HAS(C_SetAttributeValue) && HAS(C_FindObjectsInit) && HAS(C_FindObjects) &&
+	       HAS(C_FindObjectsFinal) && HAS(C_SignInit) && HAS(C_Sign) && HAS(C_DecryptInit) && HAS(C_Decrypt) &&
+	       HAS(C_GenerateKeyPair);
 #undef HAS
 }
 
@@ -158,7 +161,8 @@ static int module_list_check(struct ks_ctx *ctx, const struct ks_p11_on *on, voi
 	CK_RV rv;
 
 	if (!get)
-		return ks_fail(ctx, KS_EMODULE, "%s is not a PKCS#11 module: it has no C_GetFunctionList", on->module->shown);
+		return ks_fail(ctx, KS_EMODULE, "%s is not a PKCS#11 module: it has no C_GetFunctionList",
+			       on->module->shown);
 	rv = ks_p11_get_list(on, get, &list);
 	if (rv == CKR_OK && !module_functions_check(list))
 		rv = KS_CKR_FUNCTION;
@@ -240,8 +244,11 @@ static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct l
 
 	if (!module) {
 		if (load && strcmp(load, "isolated") == 0)
-			return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "module %s cannot be loaded isolated by keystow itself", name),
-				       "let p11-kit isolate it: a module file with `remote: |p11-kit remote PATH` (pkcs11.conf(5))");
+			return ks_hint(
+				ctx,
+				ks_fail(ctx, KS_EUNABLE, "module %s cannot be loaded isolated by keystow itself", name),
+				"let p11-kit isolate it: a module file with `remote: |p11-kit remote PATH` "
+				"(pkcs11.conf(5))");
 		rc = module_new(&module, ctx, path ? path : name);
 		if (rc < 0)
 			return rc;
@@ -274,7 +281,8 @@ static int configured_add(struct ks_ctx *ctx, struct loaded *loaded, CK_FUNCTION
 	}
 	module->functions = functions;
 	if (module_start(ctx, module, NULL) < 0) {
-		ks_notice(ctx, ks_ctx_status(ctx), module->shown, "the other modules were used", "%s", ks_ctx_text(ctx));
+		ks_notice(ctx, ks_ctx_status(ctx), module->shown, "the other modules were used", "%s",
+			  ks_ctx_text(ctx));
 		ks_forgive(ctx);
 		module_end(module);
 		return 0;
@@ -321,7 +329,8 @@ static int configured_list(struct ks_p11_module ***out, struct ks_ctx *ctx, stru
 		return rc;
 	if (loaded->probed_count == 0)
 		return ks_hint(ctx, ks_fail(ctx, KS_EMODULE, "no PKCS#11 module is configured on this computer"),
-			       "install the one of your device (softhsm2, opensc-pkcs11, ...), or name its file with --module");
+			       "install the one of your device (softhsm2, opensc-pkcs11, ...), or name its file with "
+			       "--module");
 	return list_of(out, ctx, loaded->list + loaded->probed_from, loaded->probed_count);
 }
 

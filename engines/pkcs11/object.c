@@ -20,7 +20,7 @@ struct ks_p11_snapshot {
 	struct ks_p11_object *objects;
 	size_t count, capacity;
 	uint32_t *heads[2]; /* chains of positions + 1; 0 ends one */
-	size_t buckets;	    /* a power of two */
+	size_t buckets; /* a power of two */
 	uint64_t seed;
 	bool whole;
 };
@@ -78,8 +78,8 @@ static int index_build(struct ks_p11_snapshot *snapshot)
 	return 0;
 }
 
-static const struct ks_p11_object *index_find(const struct ks_p11_snapshot *snapshot, enum which which, struct ks_bytes key,
-					      const struct ks_p11_object *after)
+static const struct ks_p11_object *index_find(const struct ks_p11_snapshot *snapshot, enum which which,
+					      struct ks_bytes key, const struct ks_p11_object *after)
 {
 	uint32_t at;
 
@@ -94,7 +94,8 @@ static const struct ks_p11_object *index_find(const struct ks_p11_snapshot *snap
 	return NULL;
 }
 
-const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id, const struct ks_p11_object *after)
+const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id,
+					 const struct ks_p11_object *after)
 {
 	return index_find(token->snapshot, BY_ID, id, after);
 }
@@ -118,8 +119,21 @@ struct reading {
 };
 
 enum {
-	AT_CLASS, AT_KEY_TYPE, AT_CERTIFICATE_TYPE, AT_LOCAL, AT_SENSITIVE, AT_EXTRACTABLE, AT_ALWAYS, AT_TRUSTED,
-	AT_LABEL, AT_ID, AT_MODULUS, AT_EXPONENT, AT_PARAMS, AT_POINT, AT_COUNT,
+	AT_CLASS,
+	AT_KEY_TYPE,
+	AT_CERTIFICATE_TYPE,
+	AT_LOCAL,
+	AT_SENSITIVE,
+	AT_EXTRACTABLE,
+	AT_ALWAYS,
+	AT_TRUSTED,
+	AT_LABEL,
+	AT_ID,
+	AT_MODULUS,
+	AT_EXPONENT,
+	AT_PARAMS,
+	AT_POINT,
+	AT_COUNT,
 };
 
 static void reading_start(struct reading *r)
@@ -154,7 +168,8 @@ static struct ks_bytes reading_bytes(const struct reading *r, size_t n, size_t r
 }
 
 /* Modules that give up a batch at the first attribute that an object lacks are asked for each by itself. */
-static CK_RV reading_single(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, struct reading *r)
+static CK_RV reading_single(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
+			    struct reading *r)
 {
 	reading_start(r);
 	for (size_t i = 0; i < AT_COUNT; i++) {
@@ -166,7 +181,8 @@ static CK_RV reading_single(const struct ks_p11_token *token, CK_SESSION_HANDLE 
 	return CKR_OK;
 }
 
-static CK_RV reading_do(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, struct reading *r)
+static CK_RV reading_do(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
+			struct reading *r)
 {
 	CK_RV rv;
 
@@ -276,7 +292,8 @@ static struct ks_bytes blob_put(unsigned char **at, struct ks_bytes bytes)
 static int object_keep(struct ks_p11_object *object, struct ks_bytes label, struct ks_bytes id, struct ks_bytes params,
 		       struct ks_bytes spki, struct ks_bytes value)
 {
-	unsigned char *blob = malloc(label.size + id.size + params.size + spki.size + value.size + 1), *at = blob, *before = object->blob;
+	unsigned char *blob = malloc(label.size + id.size + params.size + spki.size + value.size + 1), *at = blob,
+		      *before = object->blob;
 
 	if (!blob)
 		return KS_ENOMEM;
@@ -309,8 +326,8 @@ static unsigned flags_of(const struct ks_p11_token *token, const struct reading 
 }
 
 /* Labels and ids longer than the batch had room for. */
-static CK_RV long_value(struct ks_buffer **out, struct ks_bytes *bytes, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
-			CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *attribute)
+static CK_RV long_value(struct ks_buffer **out, struct ks_bytes *bytes, const struct ks_p11_token *token,
+			CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *attribute)
 {
 	CK_RV rv;
 
@@ -363,7 +380,8 @@ static CK_RV object_fill(struct ks_p11_object *object, const struct ks_p11_token
 	ks_auto(buffer) id_long = NULL;
 	ks_auto(buffer) value = NULL;
 	ks_auto(buffer) public_key = ks_buffer_new(4096);
-	struct ks_bytes label = reading_bytes(r, AT_LABEL, sizeof(r->label)), id = reading_bytes(r, AT_ID, sizeof(r->id));
+	struct ks_bytes label = reading_bytes(r, AT_LABEL, sizeof(r->label)),
+			id = reading_bytes(r, AT_ID, sizeof(r->id));
 	struct ks_bytes params = reading_bytes(r, AT_PARAMS, sizeof(r->params)), spki = KS_NONE;
 	CK_RV rv = public_key ? CKR_OK : CKR_HOST_MEMORY;
 
@@ -383,7 +401,9 @@ static CK_RV object_fill(struct ks_p11_object *object, const struct ks_p11_token
 	}
 	if (r->class == CKO_CERTIFICATE && r->certificate_type == CKC_X_509)
 		certificate_read(&spki, object, value ? ks_buffer_bytes(value) : KS_NONE);
-	return object_keep(object, label, id, params, spki, value ? ks_buffer_bytes(value) : KS_NONE) < 0 ? CKR_HOST_MEMORY : CKR_OK;
+	return object_keep(object, label, id, params, spki, value ? ks_buffer_bytes(value) : KS_NONE) < 0
+		       ? CKR_HOST_MEMORY
+		       : CKR_OK;
 }
 
 /* Only what ends all work on the token is a failure; anything else marks the object. */
@@ -446,13 +466,15 @@ static bool fatal(CK_RV rv)
 {
 	int status = ks_p11_status(rv);
 
-	return status == KS_EGONE || status == KS_ENOMEM || status == KS_ELOCKED || rv == CKR_DEVICE_ERROR || rv == CKR_USER_NOT_LOGGED_IN;
+	return status == KS_EGONE || status == KS_ENOMEM || status == KS_ELOCKED || rv == CKR_DEVICE_ERROR ||
+	       rv == CKR_USER_NOT_LOGGED_IN;
 }
 
 static int snapshot_read(struct ks_p11_snapshot *snapshot, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 			 const CK_OBJECT_HANDLE *handles, size_t count)
 {
-	if (ks_array_grow(&snapshot->objects, &snapshot->capacity, snapshot->count + count, sizeof(*snapshot->objects)) < 0)
+	if (ks_array_grow(&snapshot->objects, &snapshot->capacity, snapshot->count + count,
+			  sizeof(*snapshot->objects)) < 0)
 		return ks_nomem(token->ctx);
 	for (size_t i = 0; i < count; i++) {
 		CK_RV rv = object_read(&snapshot->objects[snapshot->count], token, session, handles[i]);
@@ -486,7 +508,8 @@ static const struct ks_p11_object *partner_of(const struct ks_p11_snapshot *snap
 	return certificate;
 }
 
-static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct ks_p11_token *token, CK_SESSION_HANDLE session)
+static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct ks_p11_token *token,
+			    CK_SESSION_HANDLE session)
 {
 	struct ks_p11_object *key = &snapshot->objects[n];
 	const struct ks_p11_object *partner;
@@ -592,14 +615,15 @@ void ks_p11_snapshot_drop(struct ks_p11_token *token, CK_OBJECT_HANDLE handle)
 	index_build(snapshot);
 }
 
-int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label, struct ks_bytes id)
+int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label,
+			   struct ks_bytes id)
 {
 	struct ks_p11_object *object = snapshot_handle(token->snapshot, handle);
 
 	if (!object)
 		return 0;
-	if (object_keep(object, label.data ? label : object->label, id.data ? id : object->id, object->ec_params, object->spki,
-			object->value) < 0 ||
+	if (object_keep(object, label.data ? label : object->label, id.data ? id : object->id, object->ec_params,
+			object->spki, object->value) < 0 ||
 	    index_build(token->snapshot) < 0)
 		return ks_nomem(token->ctx);
 	return 0;
@@ -678,11 +702,12 @@ static void object_problem(struct ks_set *into, const struct ks_p11_token *token
 	ks_auto_mem char *label = ks_text_show(object->label);
 
 	ks_set_problem(into, object->status, "the other objects are not concerned",
-		       "an object of token %s cannot be understood: %s, label \"%s\", handle %lu", token->shown, about(object),
-		       label ? label : "", object->handle);
+		       "an object of token %s cannot be understood: %s, label \"%s\", handle %lu", token->shown,
+		       about(object), label ? label : "", object->handle);
 }
 
-int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token, const struct ks_p11_object *object)
+int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token,
+		    const struct ks_p11_object *object)
 {
 	static const struct ks_item_from from = { .pkey = ks_p11_item_pkey };
 	const struct ks_p11_ref ref = { token, object->handle, object->class, object->always_authenticate };

@@ -15,14 +15,14 @@
 struct ks_p11_object {
 	CK_OBJECT_HANDLE handle;
 	CK_OBJECT_CLASS class; /* CK_UNAVAILABLE_INFORMATION = it does not tell */
-	CK_KEY_TYPE key_type;  /* of keys */
+	CK_KEY_TYPE key_type; /* of keys */
 	struct ks_bytes label, id, value, spki; /* value: DER of a certificate; absent parts have data NULL */
 	struct ks_bytes ec_params;
-	unsigned flags;	       /* enum ks_item_flag */
+	unsigned flags; /* enum ks_item_flag */
 	struct ks_keyspec key;
 	bool always_authenticate, trusted;
-	int status;	       /* why it could not be read; 0 = it could */
-	unsigned char *blob;   /* holds the bytes above */
+	int status; /* why it could not be read; 0 = it could */
+	unsigned char *blob; /* holds the bytes above */
 	uint32_t next_id, next_spki;
 };
 
@@ -36,13 +36,15 @@ int ks_p11_snapshot_add(const struct ks_p11_object **out, struct ks_p11_token *t
 			CK_OBJECT_HANDLE handle);
 void ks_p11_snapshot_drop(struct ks_p11_token *token, CK_OBJECT_HANDLE handle);
 /* A new label and id, as they were just written. */
-int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label, struct ks_bytes id);
+int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label,
+			   struct ks_bytes id);
 size_t ks_p11_snapshot_count(const struct ks_p11_token *token);
 const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token, size_t n);
 /* Was it made while somebody was logged in, so that private objects are in it? */
 bool ks_p11_snapshot_whole(const struct ks_p11_token *token);
 /* The next object behind `after` (NULL = from the start) with that id / public key; NULL = no more. */
-const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id, const struct ks_p11_object *after);
+const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id,
+					 const struct ks_p11_object *after);
 const struct ks_p11_object *ks_p11_by_spki(const struct ks_p11_token *token, struct ks_bytes spki,
 					   const struct ks_p11_object *after);
 
@@ -56,6 +58,7 @@ struct ks_p11_ref {
 /* false when the item does not come from a token. */
 bool ks_p11_ref_of(struct ks_p11_ref *out, const struct ks_item *item);
 /* Puts an item for the object into `into`. */
-int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token, const struct ks_p11_object *object);
+int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token,
+		    const struct ks_p11_object *object);
 
 #endif

@@ -44,8 +44,8 @@ static char *memory_path(const struct ks_p11_token *token, CK_USER_TYPE user)
 
 static bool slow_hash(unsigned char out[HASH], const unsigned char salt[SALT], const struct ks_secret *secret)
 {
-	return PKCS5_PBKDF2_HMAC(ks_secret_bytes(secret), (int)ks_secret_size(secret), salt, SALT, ROUNDS, EVP_sha256(), HASH, out) ==
-	       1;
+	return PKCS5_PBKDF2_HMAC(ks_secret_bytes(secret), (int)ks_secret_size(secret), salt, SALT, ROUNDS, EVP_sha256(),
+				 HASH, out) == 1;
 }
 
 bool ks_p11_pin_known_wrong(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
@@ -74,7 +74,8 @@ void ks_p11_pin_remember(struct ks_p11_token *token, CK_USER_TYPE user, const st
 		return;
 	if (ks_folder_above(token->ctx, path) < 0 ||
 	    ks_disk_write(token->ctx, path, KS_BYTES(&memory, sizeof(memory)), true, true) < 0) {
-		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be remembered: %s", ks_ctx_text(token->ctx));
+		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be remembered: %s",
+			  ks_ctx_text(token->ctx));
 		ks_forgive(token->ctx);
 	}
 }
@@ -84,7 +85,8 @@ void ks_p11_pin_forget(struct ks_p11_token *token, CK_USER_TYPE user)
 	ks_auto_mem char *path = memory_path(token, user);
 
 	if (path && ks_disk_remove(token->ctx, path) < 0) {
-		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be forgotten: %s", ks_ctx_text(token->ctx));
+		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be forgotten: %s",
+			  ks_ctx_text(token->ctx));
 		ks_forgive(token->ctx);
 	}
 }

@@ -79,7 +79,8 @@ static int import_public(struct ks_p11_keydata *data, const OSSL_PARAM params[])
 	ks_auto_ssl(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new_from_name(data->crypto, data->type, "provider=default");
 	ks_auto_ssl(EVP_PKEY) public_half = NULL;
 
-	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 || EVP_PKEY_fromdata(ctx, &public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) <= 0)
+	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 ||
+	    EVP_PKEY_fromdata(ctx, &public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) <= 0)
 		return 0;
 	data->key = calloc(1, sizeof(*data->key));
 	if (!data->key)
@@ -131,8 +132,8 @@ static int keydata_export(void *state, int selection, OSSL_CALLBACK *callback, v
 
 static const OSSL_PARAM *rsa_export_types(int selection)
 {
-	static const OSSL_PARAM types[] = { OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-					    OSSL_PARAM_END };
+	static const OSSL_PARAM types[] = { OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
+					    OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0), OSSL_PARAM_END };
 
 	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
 }
@@ -188,19 +189,20 @@ static void *keydata_dup(const void *state, int selection)
 	return copy;
 }
 
-#define FUNCTION(id, function) { id, (void (*)(void))(function) }
-#define KEYDATA_FUNCTIONS(new, export_types)                                     \
-	FUNCTION(OSSL_FUNC_KEYMGMT_NEW, new),                                    \
-	FUNCTION(OSSL_FUNC_KEYMGMT_FREE, keydata_free),                          \
-	FUNCTION(OSSL_FUNC_KEYMGMT_HAS, keydata_has),                            \
-	FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, keydata_match),                        \
-	FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keydata_import),                      \
-	FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keydata_import_types),          \
-	FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, keydata_export),                      \
-	FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, export_types),                  \
-	FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, keydata_get_params),              \
-	FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keydata_gettable),           \
-	FUNCTION(OSSL_FUNC_KEYMGMT_DUP, keydata_dup)
+#define FUNCTION(id, function)                                                                                         \
+	{                                                                                                              \
+		id, (void (*)(void))(function)                                                                         \
+	}
+#define KEYDATA_FUNCTIONS(new, export_types)                                                                           \
+	FUNCTION(OSSL_FUNC_KEYMGMT_NEW, new), FUNCTION(OSSL_FUNC_KEYMGMT_FREE, keydata_free),                          \
+		FUNCTION(OSSL_FUNC_KEYMGMT_HAS, keydata_has), FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, keydata_match),        \
+		FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT, keydata_import),                                                    \
+		FUNCTION(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keydata_import_types),                                        \
+		FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT, keydata_export),                                                    \
+		FUNCTION(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, export_types),                                                \
+		FUNCTION(OSSL_FUNC_KEYMGMT_GET_PARAMS, keydata_get_params),                                            \
+		FUNCTION(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, keydata_gettable),                                         \
+		FUNCTION(OSSL_FUNC_KEYMGMT_DUP, keydata_dup)
 
 static const OSSL_DISPATCH rsa_functions[] = { KEYDATA_FUNCTIONS(rsa_new, rsa_export_types), { 0, NULL } };
 static const OSSL_DISPATCH ec_functions[] = {
@@ -253,7 +255,8 @@ static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
 static const OSSL_DISPATCH provider_functions[] = { FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query), { 0, NULL } };
 
 /* The provider's state is the library context it was loaded into. */
-static int provider_start(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **provider)
+static int provider_start(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+			  void **provider)
 {
 	OSSL_FUNC_core_get_libctx_fn *get_libctx = NULL;
 
@@ -312,8 +315,10 @@ static int public_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 /* An EVP_PKEY that holds a reference to `key`. */
 static int wrap(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_p11_key *key)
 {
-	ks_auto_ssl(EVP_PKEY_CTX) pkey_ctx = EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), EVP_PKEY_get0_type_name(key->public_half), OURS);
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(KEY_PARAM, &key, sizeof(key)), OSSL_PARAM_construct_end() };
+	ks_auto_ssl(EVP_PKEY_CTX) pkey_ctx =
+		EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), EVP_PKEY_get0_type_name(key->public_half), OURS);
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(KEY_PARAM, &key, sizeof(key)),
+				OSSL_PARAM_construct_end() };
 
 	if (!pkey_ctx)
 		return ks_fail_openssl(ctx, KS_EALGORITHM, "keys of type %s in tokens are not used by keystow",
@@ -341,7 +346,10 @@ int ks_p11_item_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 		EVP_PKEY_free(public_half);
 		return ks_nomem(ctx);
 	}
-	*key = (struct ks_p11_key){ .owners = 1, .token = ref.token, .handle = ref.handle, .public_half = public_half,
+	*key = (struct ks_p11_key){ .owners = 1,
+				    .token = ref.token,
+				    .handle = ref.handle,
+				    .public_half = public_half,
 				    .always_authenticate = ref.always_authenticate };
 	ks_ctx_use(ctx);
 	rc = provider_load(ctx);

@@ -70,8 +70,9 @@ static bool padding_choose(struct decrypting *decrypting, const OSSL_PARAM *para
 	int padding = 0;
 
 	if (param->data_type == OSSL_PARAM_UTF8_STRING)
-		padding = strcmp(param->data, "oaep") == 0 ? RSA_PKCS1_OAEP_PADDING :
-			  strcmp(param->data, "pkcs1") == 0 ? RSA_PKCS1_PADDING : 0;
+		padding = strcmp(param->data, "oaep") == 0    ? RSA_PKCS1_OAEP_PADDING
+			  : strcmp(param->data, "pkcs1") == 0 ? RSA_PKCS1_PADDING
+							      : 0;
 	else if (!OSSL_PARAM_get_int(param, &padding))
 		return false;
 	if (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_OAEP_PADDING)
@@ -82,7 +83,8 @@ static bool padding_choose(struct decrypting *decrypting, const OSSL_PARAM *para
 
 static bool digest_choose(EVP_MD **digest, const struct decrypting *decrypting, const OSSL_PARAM *param)
 {
-	EVP_MD *md = param->data_type == OSSL_PARAM_UTF8_STRING ? EVP_MD_fetch(decrypting->crypto, param->data, NULL) : NULL;
+	EVP_MD *md =
+		param->data_type == OSSL_PARAM_UTF8_STRING ? EVP_MD_fetch(decrypting->crypto, param->data, NULL) : NULL;
 
 	if (!md)
 		return false;
@@ -153,7 +155,8 @@ static int decrypting_get(void *state, OSSL_PARAM params[])
 
 static const OSSL_PARAM *decrypting_gettable(void *state, void *provider)
 {
-	static const OSSL_PARAM types[] = { OSSL_PARAM_utf8_string(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, NULL, 0), OSSL_PARAM_END };
+	static const OSSL_PARAM types[] = { OSSL_PARAM_utf8_string(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, NULL, 0),
+					    OSSL_PARAM_END };
 
 	(void)state;
 	(void)provider;
@@ -215,7 +218,8 @@ static int decrypt(void *state, unsigned char *out, size_t *size, size_t room, c
 static int encrypt(void *state, unsigned char *out, size_t *size, size_t room, const unsigned char *in, size_t in_size)
 {
 	const struct decrypting *decrypting = state;
-	ks_auto_ssl(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new_from_pkey(decrypting->crypto, decrypting->key->public_half, "provider=default");
+	ks_auto_ssl(EVP_PKEY_CTX) ctx =
+		EVP_PKEY_CTX_new_from_pkey(decrypting->crypto, decrypting->key->public_half, "provider=default");
 	unsigned char *label = NULL;
 
 	if (!ctx || EVP_PKEY_encrypt_init(ctx) <= 0 || EVP_PKEY_CTX_set_rsa_padding(ctx, decrypting->padding) <= 0)
@@ -235,7 +239,10 @@ static int encrypt(void *state, unsigned char *out, size_t *size, size_t room, c
 	return EVP_PKEY_encrypt(ctx, out, size, in, in_size) > 0;
 }
 
-#define FUNCTION(id, function) { id, (void (*)(void))(function) }
+#define FUNCTION(id, function)                                                                                         \
+	{                                                                                                              \
+		id, (void (*)(void))(function)                                                                         \
+	}
 
 const OSSL_DISPATCH ks_p11_decrypt_functions[] = {
 	FUNCTION(OSSL_FUNC_ASYM_CIPHER_NEWCTX, decrypting_new),

@@ -24,7 +24,6 @@
 #define DIGEST_NAME 50
 
 KS_FREES_SSL(ECDSA_SIG)
-KS_FREES_SSL(X509_ALGOR)
 
 enum family { FAMILY_RSA, FAMILY_EC, FAMILY_ED25519 };
 
@@ -33,7 +32,7 @@ struct signing {
 	struct ks_p11_key *key;
 	enum family family;
 	char digest[DIGEST_NAME]; /* "" = the caller hashes and does not say how */
-	EVP_MD *md;		  /* of that name */
+	EVP_MD *md; /* of that name */
 	EVP_MD_CTX *hashing;
 	int padding, salt;
 };
@@ -106,8 +105,9 @@ static bool padding_choose(struct signing *signing, const OSSL_PARAM *param)
 	int padding = 0;
 
 	if (param->data_type == OSSL_PARAM_UTF8_STRING)
-		padding = strcmp(param->data, "pss") == 0 ? RSA_PKCS1_PSS_PADDING :
-			  strcmp(param->data, "pkcs1") == 0 ? RSA_PKCS1_PADDING : 0;
+		padding = strcmp(param->data, "pss") == 0     ? RSA_PKCS1_PSS_PADDING
+			  : strcmp(param->data, "pkcs1") == 0 ? RSA_PKCS1_PADDING
+							      : 0;
 	else if (!OSSL_PARAM_get_int(param, &padding))
 		return false;
 	if (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING)
@@ -121,7 +121,9 @@ static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 	static const struct {
 		const char *word;
 		int salt;
-	} words[] = { { "digest", RSA_PSS_SALTLEN_DIGEST }, { "auto", RSA_PSS_SALTLEN_AUTO }, { "max", RSA_PSS_SALTLEN_MAX },
+	} words[] = { { "digest", RSA_PSS_SALTLEN_DIGEST },
+		      { "auto", RSA_PSS_SALTLEN_AUTO },
+		      { "max", RSA_PSS_SALTLEN_MAX },
 		      { "auto-digestmax", RSA_PSS_SALTLEN_DIGEST } };
 
 	if (param->data_type != OSSL_PARAM_UTF8_STRING)
@@ -154,7 +156,8 @@ static int signing_set(void *state, const OSSL_PARAM params[])
 		return 0;
 	param = OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST);
 	/* The mask uses the same digest: everything in X.509, CMS and TLS does, and tokens take nothing else. */
-	if (param && signing->md && (param->data_type != OSSL_PARAM_UTF8_STRING || !EVP_MD_is_a(signing->md, param->data)))
+	if (param && signing->md &&
+	    (param->data_type != OSSL_PARAM_UTF8_STRING || !EVP_MD_is_a(signing->md, param->data)))
 		return 0;
 	return 1;
 }
@@ -310,7 +313,8 @@ static const OSSL_PARAM *signing_gettable(void *state, void *provider)
 
 static bool verify_hash(const struct signing *signing, struct ks_bytes signature, struct ks_bytes hash)
 {
-	ks_auto_ssl(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new_from_pkey(signing->crypto, signing->key->public_half, "provider=default");
+	ks_auto_ssl(EVP_PKEY_CTX) ctx =
+		EVP_PKEY_CTX_new_from_pkey(signing->crypto, signing->key->public_half, "provider=default");
 
 	if (!ctx || EVP_PKEY_verify_init(ctx) <= 0)
 		return false;
@@ -319,7 +323,8 @@ static bool verify_hash(const struct signing *signing, struct ks_bytes signature
 			return false;
 		if (signing->padding == RSA_PKCS1_PSS_PADDING &&
 		    (!signing->md || EVP_PKEY_CTX_set_signature_md(ctx, signing->md) <= 0 ||
-		     EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, signing->salt == RSA_PSS_SALTLEN_AUTO ? signing->salt : salt_size(signing)) <= 0))
+		     EVP_PKEY_CTX_set_rsa_pss_saltlen(
+			     ctx, signing->salt == RSA_PSS_SALTLEN_AUTO ? signing->salt : salt_size(signing)) <= 0))
 			return false;
 	}
 	if (signing->md && EVP_PKEY_CTX_set_signature_md(ctx, signing->md) <= 0)
@@ -331,7 +336,9 @@ static bool verify_ed25519(const struct signing *signing, struct ks_bytes signat
 {
 	ks_auto_ssl(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 
-	return ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, signing->crypto, "provider=default", signing->key->public_half, NULL) > 0 &&
+	return ctx &&
+	       EVP_DigestVerifyInit_ex(ctx, NULL, NULL, signing->crypto, "provider=default", signing->key->public_half,
+				       NULL) > 0 &&
 	       EVP_DigestVerify(ctx, signature.data, signature.size, text.data, text.size) == 1;
 }
 
@@ -344,8 +351,8 @@ bool ks_p11_hash_mechanism(CK_MECHANISM_TYPE *hash, CK_RSA_PKCS_MGF_TYPE *mask, 
 		CK_MECHANISM_TYPE hash;
 		CK_RSA_PKCS_MGF_TYPE mask;
 	} rows[] = {
-		{ NID_sha1, CKM_SHA_1, CKG_MGF1_SHA1 },	      { NID_sha224, CKM_SHA224, CKG_MGF1_SHA224 },
-		{ NID_sha256, CKM_SHA256, CKG_MGF1_SHA256 },  { NID_sha384, CKM_SHA384, CKG_MGF1_SHA384 },
+		{ NID_sha1, CKM_SHA_1, CKG_MGF1_SHA1 },      { NID_sha224, CKM_SHA224, CKG_MGF1_SHA224 },
+		{ NID_sha256, CKM_SHA256, CKG_MGF1_SHA256 }, { NID_sha384, CKM_SHA384, CKG_MGF1_SHA384 },
 		{ NID_sha512, CKM_SHA512, CKG_MGF1_SHA512 },
 	};
 
@@ -394,7 +401,8 @@ static bool sign_rsa(const struct signing *signing, struct ks_bytes hash, unsign
 static bool ecdsa_der(unsigned char *out, size_t *size, size_t room, struct ks_bytes raw)
 {
 	ks_auto_ssl(ECDSA_SIG) signature = ECDSA_SIG_new();
-	BIGNUM *r = BN_bin2bn(raw.data, (int)(raw.size / 2), NULL), *s = BN_bin2bn(raw.data + raw.size / 2, (int)(raw.size / 2), NULL);
+	BIGNUM *r = BN_bin2bn(raw.data, (int)(raw.size / 2), NULL),
+	       *s = BN_bin2bn(raw.data + raw.size / 2, (int)(raw.size / 2), NULL);
 	int length;
 
 	if (!signature || !r || !s || !ECDSA_SIG_set0(signature, r, s)) {
@@ -440,7 +448,8 @@ static bool sign_checked(const struct signing *signing, struct ks_bytes hash, un
 	return ok || ks_p11_key_raise(signing->key, KS_CKR_SIGNATURE);
 }
 
-static int sign_hash(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *hash, size_t hash_size)
+static int sign_hash(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *hash,
+		     size_t hash_size)
 {
 	struct signing *signing = state;
 	size_t most = (size_t)EVP_PKEY_get_size(signing->key->public_half), got;
@@ -460,7 +469,8 @@ static int sign_hash(void *state, unsigned char *signature, size_t *size, size_t
 	return 1;
 }
 
-static int verify_given(void *state, const unsigned char *signature, size_t size, const unsigned char *hash, size_t hash_size)
+static int verify_given(void *state, const unsigned char *signature, size_t size, const unsigned char *hash,
+			size_t hash_size)
 {
 	return verify_hash(state, KS_BYTES(signature, size), KS_BYTES(hash, hash_size));
 }
@@ -477,7 +487,9 @@ static int signing_init(void *state, void *keydata, const OSSL_PARAM params[])
 			return 0;
 		ks_p11_key_free(signing->key);
 		signing->key = ks_p11_key_ref(data->key);
-		signing->family = strcmp(data->type, "EC") == 0 ? FAMILY_EC : strcmp(data->type, "RSA") == 0 ? FAMILY_RSA : FAMILY_ED25519;
+		signing->family = strcmp(data->type, "EC") == 0    ? FAMILY_EC
+				  : strcmp(data->type, "RSA") == 0 ? FAMILY_RSA
+								   : FAMILY_ED25519;
 	}
 	return signing->key && signing_set(signing, params);
 }
@@ -509,7 +521,8 @@ static bool digest_finish(struct signing *signing, unsigned char hash[EVP_MAX_MD
 {
 	ks_auto_ssl(EVP_MD_CTX) copy = EVP_MD_CTX_new();
 
-	return copy && signing->hashing && EVP_MD_CTX_copy_ex(copy, signing->hashing) && EVP_DigestFinal_ex(copy, hash, size);
+	return copy && signing->hashing && EVP_MD_CTX_copy_ex(copy, signing->hashing) &&
+	       EVP_DigestFinal_ex(copy, hash, size);
 }
 
 static int digest_sign_final(void *state, unsigned char *signature, size_t *size, size_t room)
@@ -537,7 +550,8 @@ static int eddsa_init(void *state, const char *digest, void *keydata, const OSSL
 	return !(digest && digest[0]) && signing_init(state, keydata, params);
 }
 
-static int eddsa_sign(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *text, size_t text_size)
+static int eddsa_sign(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *text,
+		      size_t text_size)
 {
 	struct signing *signing = state;
 	CK_MECHANISM mechanism = { CKM_EDDSA, NULL, 0 };
@@ -558,18 +572,21 @@ static int eddsa_sign(void *state, unsigned char *signature, size_t *size, size_
 	return 1;
 }
 
-static int eddsa_verify(void *state, const unsigned char *signature, size_t size, const unsigned char *text, size_t text_size)
+static int eddsa_verify(void *state, const unsigned char *signature, size_t size, const unsigned char *text,
+			size_t text_size)
 {
 	return verify_ed25519(state, KS_BYTES(signature, size), KS_BYTES(text, text_size));
 }
 
-#define FUNCTION(id, function) { id, (void (*)(void))(function) }
-#define SIGNING_FUNCTIONS                                                        \
-	FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new),                       \
-	FUNCTION(OSSL_FUNC_SIGNATURE_FREECTX, signing_free),                     \
-	FUNCTION(OSSL_FUNC_SIGNATURE_DUPCTX, signing_dup),                       \
-	FUNCTION(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signing_get),               \
-	FUNCTION(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signing_gettable)
+#define FUNCTION(id, function)                                                                                         \
+	{                                                                                                              \
+		id, (void (*)(void))(function)                                                                         \
+	}
+#define SIGNING_FUNCTIONS                                                                                              \
+	FUNCTION(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new), FUNCTION(OSSL_FUNC_SIGNATURE_FREECTX, signing_free),        \
+		FUNCTION(OSSL_FUNC_SIGNATURE_DUPCTX, signing_dup),                                                     \
+		FUNCTION(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signing_get),                                             \
+		FUNCTION(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signing_gettable)
 
 const OSSL_DISPATCH ks_p11_signature_functions[] = {
 	SIGNING_FUNCTIONS,

@@ -37,7 +37,8 @@ static void uri_put(struct ks_buffer *out, const char *name, struct ks_bytes val
 	ks_buffer_format(out, "%s%s=", out->size > strlen("pkcs11:") ? ";" : "", name);
 	for (size_t i = 0; i < value.size; i++) {
 		unsigned char c = value.data[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			     (c && strchr("-._~", c));
 
 		if (plain && strcmp(name, "id") != 0)
 			ks_buffer_put(out, &c, 1);
@@ -176,11 +177,12 @@ static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 
 	if (!token)
 		return ks_nomem(ctx);
-	*token = (struct ks_p11_token){ .ctx = ctx, .slot = slot, .info = *info, .on.module = module, .most = SESSIONS };
+	*token =
+		(struct ks_p11_token){ .ctx = ctx, .slot = slot, .info = *info, .on.module = module, .most = SESSIONS };
 	pthread_mutex_init(&token->lock, NULL);
 	pthread_cond_init(&token->given_back, NULL);
-	if (info->ulMaxSessionCount != CK_EFFECTIVELY_INFINITE && info->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION &&
-	    info->ulMaxSessionCount < SESSIONS)
+	if (info->ulMaxSessionCount != CK_EFFECTIVELY_INFINITE &&
+	    info->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION && info->ulMaxSessionCount < SESSIONS)
 		token->most = info->ulMaxSessionCount;
 	token->idle = ks_array(SESSIONS, sizeof(CK_SESSION_HANDLE));
 	if (!token->idle || !token_named(token)) {
@@ -192,7 +194,8 @@ static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 }
 
 /* The same device as before? What people can change (label, flags) does not count, unless there is no serial number. */
-static bool token_is(const struct ks_p11_token *token, const struct ks_p11_module *module, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
+static bool token_is(const struct ks_p11_token *token, const struct ks_p11_module *module, CK_SLOT_ID slot,
+		     const CK_TOKEN_INFO *info)
 {
 	return token->on.module == module && token->slot == slot &&
 	       memcmp(token->info.serialNumber, info->serialNumber, sizeof(info->serialNumber)) == 0 &&
@@ -387,7 +390,8 @@ bool ks_p11_token_matches(const struct ks_p11_token *token, const struct ks_wher
 	return field_fits(given->serialNumber, sizeof(given->serialNumber), token->serial) &&
 	       field_fits(given->manufacturerID, sizeof(given->manufacturerID), token->manufacturer) &&
 	       field_fits(given->model, sizeof(given->model), token->model) &&
-	       label_fits(given->label, sizeof(given->label), token->label) && (slot == (CK_SLOT_ID)-1 || slot == token->slot);
+	       label_fits(given->label, sizeof(given->label), token->label) &&
+	       (slot == (CK_SLOT_ID)-1 || slot == token->slot);
 }
 
 bool ks_p11_names_token(const struct ks_where *where)
@@ -403,7 +407,8 @@ bool ks_p11_names_token(const struct ks_where *where)
 static void describe(struct ks_buffer *out, struct ks_p11_token *const *tokens, const struct ks_where *fitting)
 {
 	for (size_t i = 0, said = 0; tokens[i]; i++) {
-		if (!(tokens[i]->info.flags & CKF_TOKEN_INITIALIZED) || (fitting && !ks_p11_token_matches(tokens[i], fitting)))
+		if (!(tokens[i]->info.flags & CKF_TOKEN_INITIALIZED) ||
+		    (fitting && !ks_p11_token_matches(tokens[i], fitting)))
 			continue;
 		ks_buffer_format(out, "%s%s (serial %s)", said++ ? ", " : "", tokens[i]->shown, tokens[i]->serial);
 	}
@@ -422,8 +427,10 @@ static int ambiguous(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 		if (ks_p11_token_matches(tokens[i], where))
 			first = tokens[i];
 	}
-	rc = ks_fail(ctx, KS_EAMBIGUOUS, "%s fits more than one token: %s", ks_where_text(where), ks_buffer_string(names));
-	return ks_hint(ctx, rc, "name one by its serial number, e.g. %s; no PIN was sent anywhere", first ? first->uri : "");
+	rc = ks_fail(ctx, KS_EAMBIGUOUS, "%s fits more than one token: %s", ks_where_text(where),
+		     ks_buffer_string(names));
+	return ks_hint(ctx, rc, "name one by its serial number, e.g. %s; no PIN was sent anywhere",
+		       first ? first->uri : "");
 }
 
 static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks_p11_token *const *tokens, size_t count)
@@ -447,12 +454,14 @@ static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 	return ks_hint(ctx, rc, "keystow token list shows the tokens that are present");
 }
 
-static size_t fitting(struct ks_p11_token **first, struct ks_p11_token *const *tokens, const struct ks_where *where, bool blank)
+static size_t fitting(struct ks_p11_token **first, struct ks_p11_token *const *tokens, const struct ks_where *where,
+		      bool blank)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; tokens[i]; i++) {
-		if (!(tokens[i]->info.flags & CKF_TOKEN_INITIALIZED) != blank || !ks_p11_token_matches(tokens[i], where))
+		if (!(tokens[i]->info.flags & CKF_TOKEN_INITIALIZED) != blank ||
+		    !ks_p11_token_matches(tokens[i], where))
 			continue;
 		if (count++ == 0)
 			*first = tokens[i];
@@ -460,8 +469,8 @@ static size_t fitting(struct ks_p11_token **first, struct ks_p11_token *const *t
 	return count;
 }
 
-static int choose(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks_where *where, const struct present *present,
-		  bool blank)
+static int choose(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks_where *where,
+		  const struct present *present, bool blank)
 {
 	struct ks_p11_token *token = NULL;
 	size_t count = fitting(&token, present->list, where, false);

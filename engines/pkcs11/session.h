@@ -20,18 +20,18 @@ struct ks_p11_token {
 	struct ks_p11_on on; /* for calls and sentences */
 	struct ks_ctx *ctx;
 	CK_SLOT_ID slot;
-	CK_TOKEN_INFO info;	     /* as last read */
-	char *label, *serial;	     /* padding taken off; bytes of the token, not safe to show */
+	CK_TOKEN_INFO info; /* as last read */
+	char *label, *serial; /* padding taken off; bytes of the token, not safe to show */
 	char *manufacturer, *model;
-	char *shown;		     /* label, safe to show; the slot for a token without one */
-	char *uri;		     /* canonical: token, serial, manufacturer, model */
+	char *shown; /* label, safe to show; the slot for a token without one */
+	char *uri; /* canonical: token, serial, manufacturer, model */
 	pthread_mutex_t lock;
 	pthread_cond_t given_back;
 	CK_SESSION_HANDLE *idle;
 	size_t idle_count, open_count, most;
-	bool read_only;		     /* the token opens no writing sessions */
+	bool read_only; /* the token opens no writing sessions */
 	enum ks_p11_who who;
-	bool pin_refused;	     /* a PIN was wrong in this process: no second try */
+	bool pin_refused; /* a PIN was wrong in this process: no second try */
 	char *asked_as, *pin_source; /* how the store named it, for asking again */
 	struct ks_p11_snapshot *snapshot;
 };

@@ -35,7 +35,8 @@ bool ks_p11_key_raise(const struct ks_p11_key *key, CK_RV rv)
 /* Once the session itself is in doubt, nobody gets it again. */
 static bool session_lost(CK_RV rv)
 {
-	return rv != CKR_OK && (ks_p11_status(rv) == KS_EGONE || rv == CKR_OPERATION_ACTIVE || ks_p11_status(rv) == KS_ELIES);
+	return rv != CKR_OK &&
+	       (ks_p11_status(rv) == KS_EGONE || rv == CKR_OPERATION_ACTIVE || ks_p11_status(rv) == KS_ELIES);
 }
 
 enum act { SIGN, DECRYPT };
@@ -47,8 +48,8 @@ static CK_RV start(const struct ks_p11_key *key, enum act act, CK_SESSION_HANDLE
 	return ks_p11_decrypt_init(&key->token->on, session, mechanism, key->handle);
 }
 
-static CK_RV finish(const struct ks_p11_key *key, enum act act, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
-		    size_t *size)
+static CK_RV finish(const struct ks_p11_key *key, enum act act, CK_SESSION_HANDLE session, struct ks_bytes text,
+		    unsigned char *out, size_t *size)
 {
 	if (act == SIGN)
 		return ks_p11_sign(&key->token->on, session, text, out, size);
@@ -87,12 +88,14 @@ static bool use(struct ks_p11_key *key, enum act act, CK_MECHANISM *mechanism, s
 	return rv == CKR_OK || ks_p11_key_raise(key, rv);
 }
 
-bool ks_p11_key_sign(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out, size_t *size)
+bool ks_p11_key_sign(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
+		     size_t *size)
 {
 	return use(key, SIGN, mechanism, text, out, size);
 }
 
-bool ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out, size_t *size)
+bool ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
+			size_t *size)
 {
 	return use(key, DECRYPT, mechanism, text, out, size);
 }

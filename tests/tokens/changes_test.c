@@ -92,7 +92,8 @@ static int told_by_opensc(const char *words)
 	int count = 0;
 	FILE *out;
 
-	snprintf(command, sizeof(command), "pkcs11-tool --module '%s' --login --pin 1234 -O 2>/dev/null", getenv("KEYSTOW_TEST_MODULE"));
+	snprintf(command, sizeof(command), "pkcs11-tool --module '%s' --login --pin 1234 -O 2>/dev/null",
+		 getenv("KEYSTOW_TEST_MODULE"));
 	if (system("command -v pkcs11-tool >/dev/null") != 0)
 		return -1;
 	out = popen(command, "r");

@@ -69,7 +69,8 @@ static void every_kind_of_key_signs_a_request_that_openssl_verifies(void **state
 
 static void a_new_key_is_private_to_the_token_and_says_so(void **state)
 {
-	struct ks_item *key = make("p256", "web"), *public_key = ks_set_at(store->items, ks_set_count(store->items) - 1);
+	struct ks_item *key = make("p256", "web"),
+		       *public_key = ks_set_at(store->items, ks_set_count(store->items) - 1);
 
 	(void)state;
 	assert_int_equal(key->flags, KS_ON_DEVICE | KS_MADE_HERE | KS_SENSITIVE);
@@ -106,7 +107,8 @@ static X509 *certificate_for(EVP_PKEY *key, EVP_PKEY *signer)
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 4711);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)"token", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+				   (const unsigned char *)"token", -1, -1, 0);
 	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
 	assert_int_equal(X509_set_pubkey(certificate, key), 1);
 	if (!X509_sign(certificate, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()))

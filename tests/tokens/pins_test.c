@@ -106,8 +106,8 @@ static void a_module_that_others_may_write_is_not_loaded(void **state)
 	char command[512], address[128];
 
 	(void)state;
-	snprintf(command, sizeof(command), "cp '%s' '%s/module.so' && chmod 666 '%s/module.so'", getenv("KEYSTOW_TEST_MODULE"), folder,
-		 folder);
+	snprintf(command, sizeof(command), "cp '%s' '%s/module.so' && chmod 666 '%s/module.so'",
+		 getenv("KEYSTOW_TEST_MODULE"), folder, folder);
 	assert_int_equal(system(command), 0);
 	snprintf(address, sizeof(address), "pkcs11:token=KS?module-path=%s/module.so", folder);
 	assert_int_equal(open_with(address, KS_READ), KS_EMODULE);
@@ -136,7 +136,8 @@ static struct ks_secret *secret_of(const char *text)
 	return secret;
 }
 
-static int administer(const char *address, enum ks_admin_act act, const char *label, const char *old_pin, const char *new_pin)
+static int administer(const char *address, enum ks_admin_act act, const char *label, const char *old_pin,
+		      const char *new_pin)
 {
 	ks_auto(where) where = where_of(address);
 	ks_auto(secret) before = secret_of(old_pin);

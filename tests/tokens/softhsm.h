@@ -13,7 +13,7 @@
 
 static struct ks_ctx *ctx;
 static char folder[] = "/tmp/keystow-token-XXXXXX";
-static const char *pin = "1234";	/* what is answered when asked */
+static const char *pin = "1234"; /* what is answered when asked */
 static int times_asked, logins, calls;
 
 static int answer(void *user, struct ks_ctx *asking, const struct ks_question *question, struct ks_secret *into)
@@ -37,7 +37,8 @@ static int token_make(const char *arguments)
 	char command[512], line[512], name[64], value[400];
 	FILE *out;
 
-	snprintf(command, sizeof(command), "'%s/test-tokens/softhsm' '%s' %s", getenv("KEYSTOW_SOURCE"), folder, arguments);
+	snprintf(command, sizeof(command), "'%s/test-tokens/softhsm' '%s' %s", getenv("KEYSTOW_SOURCE"), folder,
+		 arguments);
 	out = popen(command, "r");
 	while (out && fgets(line, sizeof(line), out)) {
 		if (sscanf(line, "export %63[A-Z0-9_]='%399[^']'", name, value) == 2)
@@ -100,11 +101,11 @@ static struct ks_where *where_of(const char *text)
 }
 
 /* Fails the test with the library's own words. */
-#define works(call)                                                                                       \
-	do {                                                                                              \
-		int rc_ = (call);                                                                         \
-		if (rc_ < 0)                                                                              \
-			fail_msg("%s: %d %s (%s)", #call, rc_, ks_ctx_text(ctx), ks_ctx_causes(ctx));     \
+#define works(call)                                                                                                    \
+	do {                                                                                                           \
+		int rc_ = (call);                                                                                      \
+		if (rc_ < 0)                                                                                           \
+			fail_msg("%s: %d %s (%s)", #call, rc_, ks_ctx_text(ctx), ks_ctx_causes(ctx));                  \
 	} while (0)
 
 /* Skips the whole program where there is no SoftHSM. */
