@@ -443,6 +443,11 @@ static int read_bare(struct reading *reading)
 	return read_payload(reading, &block, NULL, block.body);
 }
 
+static bool has(struct ks_bytes file, const char *word)
+{
+	return file.data && memmem(file.data, file.size, word, strlen(word));
+}
+
 static int fail_none(struct reading *reading)
 {
 	struct ks_bytes file = reading->file;
@@ -452,7 +457,7 @@ static int fail_none(struct reading *reading)
 		return ks_hint(reading->ctx, ks_fail(reading->ctx, KS_EFORMAT, "the file is empty"),
 			       "if it was downloaded, download it again");
 	rc = ks_fail(reading->ctx, KS_EFORMAT, "there is no PEM block in the file");
-	if (memmem(file.data, file.size, "<html", 5) || memmem(file.data, file.size, "<HTML", 5) || memmem(file.data, file.size, "<!DOCTYPE", 9))
+	if (has(file, "<html") || has(file, "<HTML") || has(file, "<!DOCTYPE"))
 		return ks_hint(reading->ctx, rc, "it is a web page, perhaps one that tells of an error");
 	return ks_hint(reading->ctx, rc, "a PEM block begins with -----BEGIN");
 }

@@ -2,11 +2,13 @@
 /* libFuzzer's door to the same trial: every kind of file store, found by content. */
 #include "trial.h"
 
+#include <stdio.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct ks_settings settings = { .max_iterations = 20000 };
+	struct ks_settings settings = { .max_iterations = 500000 };
 	struct ks_secret *secret = NULL;
 	struct ks_ctx *ctx = NULL;
 	struct trial trial;
@@ -14,8 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ks_ctx_new(&ctx, &settings) < 0 || ks_secret_new(&secret, ctx) < 0 || ks_secret_append(secret, ctx, "sample", 6) < 0)
 		abort();
 	trial = trial_run(ctx, NULL, KS_BYTES(data, size), secret);
-	if (trial.broken)
+	if (trial.broken) {
+		fprintf(stderr, "%s\n", trial.broken);
 		abort();
+	}
 	ks_secret_free(secret);
 	if (ks_ctx_free(ctx) < 0)
 		abort();

@@ -71,6 +71,7 @@ static void use_items(struct trial *trial, struct ks_ctx *ctx, struct ks_set *se
 		put_digest(digests, item->label);
 		put_digest(digests, item->id);
 		put_digest(digests, KS_BYTES(&item->kind, sizeof(item->kind)));
+		put_digest(digests, ks_bytes_of(named));
 		if (item->kind == KS_CERTIFICATE && ks_certificate_facts(&facts, item->der) == 0 && facts.alternative_names.data)
 			ks_altnames_read(&names, ctx, facts.alternative_names);
 		ks_altnames_free(&names);
