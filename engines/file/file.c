@@ -364,7 +364,7 @@ static int prove(struct ks_set **fresh, unsigned char digest[KS_SHA256], struct 
 	if (rc < 0)
 		return rc;
 	bytes = ks_buffer_bytes(staged);
-	ks_sha256(digest, bytes);
+	memcpy(digest, ks_disk_staged_digest(file->disk), KS_SHA256);
 	rc = ks_set_own(set, staged);
 	if (rc == 0)
 		rc = file->engine->codec->decode(file->ctx, set, bytes, secret);

@@ -26,6 +26,7 @@ struct writer {
 	bool changed; /* the password is another one */
 	bool with_mac;
 	bool seal_certificates;
+	size_t expected; /* about the size of the store */
 	enum ks_password_form form; /* for encrypted parts */
 };
 
@@ -230,14 +231,15 @@ static bool in_sealed_part(const struct writer *writer, const struct ks_item *it
 
 static int bags_put(struct writer *writer, bool sealed)
 {
-	size_t contents = ks_der_open(writer->out, KS_DER_SEQUENCE);
+	size_t expected = sealed ? writer->expected : 0;
+	size_t contents = ks_der_open_large(writer->out, KS_DER_SEQUENCE, expected);
 	struct ks_item *item;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && (item = ks_set_at(writer->from, i)); i++)
 		if (in_sealed_part(writer, item) == sealed)
 			rc = bag_put(writer, item);
-	return rc < 0 ? rc : ks_der_close(writer->out, contents);
+	return rc < 0 ? rc : ks_der_close_large(writer->out, contents, expected);
 }
 
 static int clear_part_put(struct writer *writer)
@@ -275,31 +277,32 @@ static const struct ks_protection *content_like(const struct writer *writer)
 static int sealed_part_put(struct writer *writer)
 {
 	struct ks_buffer *out = writer->out;
-	size_t info = ks_der_open(out, KS_DER_SEQUENCE), content, data, encrypted, octets;
+	size_t expected = writer->expected, info = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
+	size_t content, data, encrypted, octets;
 	struct ks_protection how;
 	int rc = ks_protection_fresh(&how, writer->ctx, content_like(writer));
 
 	if (rc < 0)
 		return rc;
 	ks_der_put(out, KS_DER_OID, KS_BYTES(KS_OID_ENCRYPTED_DATA, 9));
-	content = ks_der_open(out, EXPLICIT_0);
-	data = ks_der_open(out, KS_DER_SEQUENCE);
+	content = ks_der_open_large(out, EXPLICIT_0, expected);
+	data = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
 	ks_der_put_number(out, 0);
-	encrypted = ks_der_open(out, KS_DER_SEQUENCE);
+	encrypted = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
 	ks_der_put(out, KS_DER_OID, KS_BYTES(KS_OID_DATA, 9));
 	ks_protection_put(out, &how);
-	octets = ks_der_open(out, IMPLICIT_0);
+	octets = ks_der_open_large(out, IMPLICIT_0, expected);
 	rc = bags_put(writer, true);
 	if (rc == 0)
-		rc = ks_protection_seal(out, octets + 1, writer->ctx, &how, writer->secret, writer->form,
+		rc = ks_protection_seal(out, octets, writer->ctx, &how, writer->secret, writer->form,
 					"the certificates");
 	if (rc < 0)
 		return rc;
-	ks_der_close(out, octets);
-	ks_der_close(out, encrypted);
-	ks_der_close(out, data);
-	ks_der_close(out, content);
-	return ks_der_close(out, info);
+	ks_der_close_large(out, octets, expected);
+	ks_der_close_large(out, encrypted, expected);
+	ks_der_close_large(out, data, expected);
+	ks_der_close_large(out, content, expected);
+	return ks_der_close_large(out, info, expected);
 }
 
 /* The part whose first bag comes first goes first, so that the order of a store survives. */
@@ -334,30 +337,31 @@ static int parts_put(struct writer *writer)
 static int shell_put(struct writer *writer)
 {
 	struct ks_buffer *out = writer->out;
-	size_t pfx = ks_der_open(out, KS_DER_SEQUENCE), info, content, octets, safe, size;
+	size_t expected = writer->expected, pfx = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
+	size_t info, content, octets, safe, size;
 	int rc;
 
 	ks_der_put_number(out, 3);
-	info = ks_der_open(out, KS_DER_SEQUENCE);
+	info = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
 	ks_der_put(out, KS_DER_OID, KS_BYTES(KS_OID_DATA, 9));
-	content = ks_der_open(out, EXPLICIT_0);
-	octets = ks_der_open(out, KS_DER_OCTETS);
-	safe = ks_der_open(out, KS_DER_SEQUENCE);
+	content = ks_der_open_large(out, EXPLICIT_0, expected);
+	octets = ks_der_open_large(out, KS_DER_OCTETS, expected);
+	safe = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
 	rc = parts_put(writer);
 	if (rc < 0)
 		return rc;
-	ks_der_close(out, safe);
-	size = out->size - octets - 1;
-	ks_der_close(out, octets);
-	ks_der_close(out, content);
-	ks_der_close(out, info);
+	ks_der_close_large(out, safe, expected);
+	size = out->size - octets;
+	ks_der_close_large(out, octets, expected);
+	ks_der_close_large(out, content, expected);
+	ks_der_close_large(out, info, expected);
 	if (out->status)
 		return full(writer);
 	if (writer->with_mac)
 		rc = ks_pkcs12_mac_put(out, writer->ctx, KS_BYTES(out->data + out->size - size, size), writer->secret,
 				       writer->layout ? &writer->layout->mac : NULL);
 	if (rc == 0)
-		rc = ks_der_close(out, pfx);
+		rc = ks_der_close_large(out, pfx, expected);
 	return out->status ? full(writer) : rc;
 }
 
@@ -437,7 +441,8 @@ int ks_pkcs12_encode(struct ks_ctx *ctx, struct ks_buffer *out, struct ks_set *f
 	if (rc < 0)
 		return rc;
 	tell_nested(&writer);
-	if (!ks_buffer_room(out, size_guess(from)))
+	writer.expected = size_guess(from);
+	if (!ks_buffer_room(out, writer.expected))
 		out->status = 0; /* only a guess: what does not fit is told when it is written */
 	return shell_put(&writer);
 }

@@ -143,6 +143,32 @@ int ks_der_close(struct ks_buffer *out, size_t mark)
 	return 0;
 }
 
+size_t ks_der_open_large(struct ks_buffer *out, unsigned char tag, size_t expected)
+{
+	unsigned char header[10];
+
+	ks_buffer_put(out, header, ks_der_header(header, tag, expected));
+	return out->size;
+}
+
+int ks_der_close_large(struct ks_buffer *out, size_t content, size_t expected)
+{
+	unsigned char header[10];
+	size_t kept = ks_der_header(NULL, 0, expected), needed, size, start = content - kept;
+
+	if (out->status)
+		return out->status;
+	size = out->size - content;
+	needed = ks_der_header(header, out->data[start], size);
+	if (needed > kept && !ks_buffer_room(out, needed - kept))
+		return out->status;
+	if (needed != kept)
+		memmove(out->data + start + needed, out->data + content, size);
+	memcpy(out->data + start, header, needed);
+	out->size = start + needed + size;
+	return 0;
+}
+
 int ks_der_put_number(struct ks_buffer *out, uint64_t value)
 {
 	unsigned char octets[9] = { 0 };

@@ -42,6 +42,12 @@ int ks_der_put(struct ks_buffer *out, unsigned char tag, struct ks_bytes content
 /* Opens an element of unknown size and returns a mark for ks_der_close, which moves the content to fit the header. */
 size_t ks_der_open(struct ks_buffer *out, unsigned char tag);
 int ks_der_close(struct ks_buffer *out, size_t mark);
+/*
+ * The same for an element of many megabytes: `expected` is about its size, the header for that is kept free, and closing moves the
+ * content only where the guess was wrong. Returns where the content begins, which closing wants back with the same `expected`.
+ */
+size_t ks_der_open_large(struct ks_buffer *out, unsigned char tag, size_t expected);
+int ks_der_close_large(struct ks_buffer *out, size_t content, size_t expected);
 int ks_der_put_number(struct ks_buffer *out, uint64_t value);
 
 #endif

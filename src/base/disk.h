@@ -43,7 +43,7 @@ struct ks_bytes ks_disk_content(const struct ks_disk *disk);
 /* Gives the content away as a buffer (so that a decoder may work in place and the set may own it). */
 struct ks_buffer *ks_disk_take(struct ks_disk *disk);
 /* SHA-256 of what was read last. All zero when the file was absent. */
-const unsigned char *ks_disk_digest(const struct ks_disk *disk);
+const unsigned char *ks_disk_digest(struct ks_disk *disk);
 /* Takes the writer's lock, then reads again if the file changed since. KS_EBUSY after the wait. */
 int ks_disk_lock(struct ks_disk *disk, bool *changed);
 
@@ -60,6 +60,8 @@ int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk);
  * The new file is in place, and durable, when it returns 0. KS_ECHANGED: somebody else wrote, nothing was done. KS_EIO or KS_EFULL:
  * the sentence says whether the old file is untouched, or the new one is in place and only what came after it went wrong.
  */
+/* SHA-256 of what was staged, taken while it was read back. */
+const unsigned char *ks_disk_staged_digest(const struct ks_disk *disk);
 int ks_disk_publish(struct ks_disk *disk);
 /* Makes what was written beside it durable when nothing is published. */
 int ks_disk_sync(struct ks_disk *disk);
