@@ -446,6 +446,8 @@ static void tell_changes(struct run *run, const struct ks_plan *plan)
 
 void describe_plan(struct run *run, const struct ks_plan *plan)
 {
+	if (run->options->quiet && !run->out.json)
+		return;
 	out_open(&run->out, "changes", '[');
 	tell_changes(run, plan);
 	out_close(&run->out);

@@ -267,6 +267,23 @@ static int read_middle(struct ks_certificate_facts *facts, struct ks_bytes *rest
 	return 0;
 }
 
+int ks_certificate_names(struct ks_bytes *issuer, struct ks_bytes *subject, struct ks_bytes der)
+{
+	struct ks_der version, serial, algorithm, first, validity, second;
+	struct ks_bytes rest;
+
+	if (signed_parts(&rest, der) < 0)
+		return KS_EDAMAGED;
+	ks_der_maybe(&version, &rest, KS_DER_CONTEXT(0));
+	if (ks_der_expect(&serial, &rest, KS_DER_INTEGER) < 0 || ks_der_expect(&algorithm, &rest, KS_DER_SEQUENCE) < 0 ||
+	    ks_der_expect(&first, &rest, KS_DER_SEQUENCE) < 0 || ks_der_expect(&validity, &rest, KS_DER_SEQUENCE) < 0 ||
+	    ks_der_expect(&second, &rest, KS_DER_SEQUENCE) < 0)
+		return KS_EDAMAGED;
+	*issuer = first.whole;
+	*subject = second.whole;
+	return 0;
+}
+
 int ks_certificate_facts(struct ks_certificate_facts *out, struct ks_bytes der)
 {
 	struct ks_certificate_facts facts = { .path_length = -1 };

@@ -27,6 +27,8 @@ struct ks_certificate_facts {
 
 /* 0 or KS_EDAMAGED. Slices are borrowed from `der`. */
 int ks_certificate_facts(struct ks_certificate_facts *out, struct ks_bytes der);
+/* Issuer and subject alone, DER of the Names: for those who want no more of ten thousand. 0 or KS_EDAMAGED. */
+int ks_certificate_names(struct ks_bytes *issuer, struct ks_bytes *subject, struct ks_bytes der);
 /* Is this shaped like a certificate at all (outer shape only)? Cheap. */
 bool ks_certificate_shaped(struct ks_bytes der);
 /* Purposes by extendedKeyUsage; absent = all. */

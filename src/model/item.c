@@ -390,13 +390,13 @@ static const char *kind_words(enum ks_kind kind)
 
 static char *certificate_named(struct ks_item *item)
 {
-	struct ks_certificate_facts facts;
+	struct ks_bytes issuer, name;
 	ks_auto_mem char *subject = NULL;
 	char *named = NULL, digest[9];
 
 	ks_hex(digest, KS_BYTES(ks_item_sha256(item), 4));
-	if (ks_certificate_facts(&facts, item->der) == 0)
-		subject = ks_name_text(facts.subject);
+	if (ks_certificate_names(&issuer, &name, item->der) == 0)
+		subject = ks_name_text(name);
 	if (asprintf(&named, "certificate %s (sha256 %s)", subject ? subject : "without a readable subject", digest) < 0)
 		return NULL;
 	return named;

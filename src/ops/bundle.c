@@ -8,7 +8,6 @@
  */
 #include "merge.h"
 
-#include "certificate.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -63,7 +62,7 @@ static int admit(bool *fits, struct census *census, struct ks_ctx *ctx, const ch
 		census->foreign++;
 		return 0;
 	}
-	if ((item->flags & KS_UNDECODED) || !ks_certificate_shaped(item->der)) {
+	if (item->flags & KS_UNDECODED) {
 		census->damaged++;
 		return 0;
 	}

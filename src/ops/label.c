@@ -108,17 +108,17 @@ static int shortened(const char *text)
 /* What the digits are put behind: the label, else the common name, else the subject, safe to show. */
 static char *stem_of(struct ks_item *certificate)
 {
-	struct ks_certificate_facts facts;
+	struct ks_bytes issuer, subject;
 	ks_auto_mem char *common = NULL;
 
 	if (certificate->label.size)
 		return ks_text_show(certificate->label);
-	if (ks_certificate_facts(&facts, certificate->der) < 0)
+	if (ks_certificate_names(&issuer, &subject, certificate->der) < 0)
 		return strdup("certificate");
-	common = ks_name_common(facts.subject);
+	common = ks_name_common(subject);
 	if (common && common[0])
 		return ks_text_show(ks_bytes_of(common));
-	return facts.subject.size > 2 ? ks_name_text(facts.subject) : strdup("certificate");
+	return subject.size > 2 ? ks_name_text(subject) : strdup("certificate");
 }
 
 int ks_labels_choose(struct ks_bytes *out, struct ks_labels *labels, struct ks_item *certificate, struct ks_set *keep)
