@@ -453,7 +453,7 @@ static int fail_none(struct reading *reading)
 	struct ks_bytes file = reading->file;
 	int rc;
 
-	if (file.size == 0)
+	if (!file.data || file.size == 0)
 		return ks_hint(reading->ctx, ks_fail(reading->ctx, KS_EFORMAT, "the file is empty"),
 			       "if it was downloaded, download it again");
 	rc = ks_fail(reading->ctx, KS_EFORMAT, "there is no PEM block in the file");

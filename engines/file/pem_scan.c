@@ -115,7 +115,7 @@ struct ks_bytes ks_pem_line(struct ks_bytes *rest)
 /* Lines with a colon before the base64 are headers; an empty line ends them. */
 static void split_headers(struct ks_pem_block *block)
 {
-	struct ks_bytes rest = block->body, before = rest, line;
+	struct ks_bytes rest = block->body, before, line;
 
 	do {
 		before = rest;

@@ -116,6 +116,8 @@ static bool padding_choose(struct signing *signing, const OSSL_PARAM *param)
 	return true;
 }
 
+#define LONGEST_SALT 2048 /* bytes; the modulus of RSA-16384 has as many */
+
 static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 {
 	static const struct {
@@ -125,6 +127,8 @@ static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 		      { "auto", RSA_PSS_SALTLEN_AUTO },
 		      { "max", RSA_PSS_SALTLEN_MAX },
 		      { "auto-digestmax", RSA_PSS_SALTLEN_DIGEST } };
+	char *end;
+	long salt;
 
 	if (param->data_type != OSSL_PARAM_UTF8_STRING)
 		return OSSL_PARAM_get_int(param, &signing->salt);
@@ -134,7 +138,10 @@ static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 			return true;
 		}
 	}
-	signing->salt = atoi(param->data);
+	salt = strtol(param->data, &end, 10);
+	if (end == (char *)param->data || *end || salt < 0 || salt > LONGEST_SALT)
+		return false;
+	signing->salt = (int)salt;
 	return true;
 }
 

@@ -430,7 +430,7 @@ int ks_rename_plan(struct ks_plan **out, struct ks_store *store, const struct ks
 	struct ks_item *const parts[] = { entry->key, entry->public_key, entry->certificate, entry->other };
 	struct ks_naming naming = { .label = ks_bytes_of(label) };
 	ks_auto(plan) plan = NULL;
-	const struct ks_entries *entries;
+	const struct ks_entries *entries = NULL;
 	int rc = ks_store_able(store, KS_CAN_WRITE);
 
 	if (rc == 0)

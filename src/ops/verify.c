@@ -135,7 +135,7 @@ static int check_pair(struct verify *verify, bool sign)
 {
 	const struct ks_entry *entry = verify->entry;
 	struct ks_certificate_facts facts;
-	struct ks_bytes spki = KS_NONE;
+	struct ks_bytes spki;
 	X509 *certificate;
 
 	if (!entry->key || entry->key->kind == KS_SECRET_KEY)
