@@ -40,21 +40,6 @@ static int unknown(struct ks_ctx *ctx, struct ks_bytes oid)
 		       "write the store again with SHA-256 in the program it came from");
 }
 
-static int algorithm_next(struct ks_bytes *oid, struct ks_bytes *parameters, struct ks_bytes *rest)
-{
-	struct ks_der sequence, name;
-	struct ks_bytes inner;
-
-	if (ks_der_expect(&sequence, rest, KS_DER_SEQUENCE) < 0)
-		return KS_EDAMAGED;
-	inner = sequence.content;
-	if (ks_der_expect(&name, &inner, KS_DER_OID) < 0)
-		return KS_EDAMAGED;
-	*oid = name.content;
-	*parameters = inner;
-	return 0;
-}
-
 static int pbkdf2_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struct ks_bytes rest)
 {
 	struct ks_der parameters, salt, count, length;
@@ -79,7 +64,7 @@ static int pbkdf2_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struct
 	way->key_size = (size_t)key_size;
 	if (rest.size == 0)
 		return 0;
-	if (algorithm_next(&prf, &none, &rest) < 0 || rest.size)
+	if (ks_algorithm_next(&prf, &none, &rest) < 0 || rest.size)
 		return broken(ctx);
 	way->derivation.digest = ks_digest_of_hmac(prf);
 	return way->derivation.digest ? 0 : unknown(ctx, prf);
@@ -94,8 +79,8 @@ static int pbmac1_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struct
 	if (ks_der_only(&parameters, rest, KS_DER_SEQUENCE) < 0)
 		return broken(ctx);
 	rest = parameters.content;
-	if (algorithm_next(&kdf, &kdf_parameters, &rest) < 0 || algorithm_next(&mac, &mac_parameters, &rest) < 0 ||
-	    rest.size)
+	if (ks_algorithm_next(&kdf, &kdf_parameters, &rest) < 0 ||
+	    ks_algorithm_next(&mac, &mac_parameters, &rest) < 0 || rest.size)
 		return broken(ctx);
 	if (!ks_der_is(kdf, OID_PBKDF2))
 		return unknown(ctx, kdf);
@@ -146,7 +131,7 @@ int ks_pkcs12_mac_read(struct ks_pkcs12_mac_way *out, struct ks_ctx *ctx, struct
 	if (ks_der_expect(&digest_info, &rest, KS_DER_SEQUENCE) < 0)
 		return broken(ctx);
 	inner = digest_info.content;
-	if (algorithm_next(&oid, &parameters, &inner) < 0 || ks_der_only(&value, inner, KS_DER_OCTETS) < 0)
+	if (ks_algorithm_next(&oid, &parameters, &inner) < 0 || ks_der_only(&value, inner, KS_DER_OCTETS) < 0)
 		return broken(ctx);
 	way.value = value.content;
 	rc = ks_der_is(oid, OID_PBMAC1) ? pbmac1_read(&way, ctx, parameters) : classic_read(&way, ctx, oid, rest);
@@ -224,9 +209,9 @@ int ks_pkcs12_mac_verify(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, stru
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
 
-static bool strong(const struct ks_pkcs12_mac_way *way)
+bool ks_pkcs12_mac_strong(const struct ks_pkcs12_mac_way *way)
 {
-	return way && way->kind != KS_MAC_NONE && strcmp(way->digest, "MD5") != 0 &&
+	return way->kind != KS_MAC_NONE && strcmp(way->digest, "MD5") != 0 &&
 	       strcmp(way->derivation.digest, "MD5") != 0 && way->derivation.iterations >= FEW_ITERATIONS;
 }
 
@@ -289,8 +274,12 @@ int ks_pkcs12_mac_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes
 	size_t size = 0;
 	int rc;
 
-	if (strong(like))
+	if (like && ks_pkcs12_mac_strong(like))
 		way = *like;
+	else if (like && like->kind != KS_MAC_NONE)
+		ks_notice(ctx, KS_EWEAK, NULL, "",
+			  "the MAC of the store was weak (HMAC with %s, %llu iterations); it is written with SHA-256",
+			  like->digest, (unsigned long long)like->derivation.iterations);
 	if (!ks_password_has(secret, way.form, way.derivation.kdf))
 		way.form = KS_PASSWORD_UTF8;
 	if (RAND_bytes_ex(ks_crypto(ctx), salt, sizeof(salt), 0) != 1)

@@ -380,7 +380,8 @@ static void facts_tell(struct ks_set *into, struct ks_pkcs12_layout *layout, boo
 	if (shown && layout->mac.kind == KS_MAC_NONE && layout->form != KS_PASSWORD_UTF8)
 		facts->kdf =
 			ks_set_text(into, "%s, password as %s", shown->kdf_name, ks_password_form_name(layout->form));
-	facts->weak = (layout->key.cipher && layout->key.weak) || (layout->content.cipher && layout->content.weak);
+	facts->weak = (layout->key.cipher && layout->key.weak) || (layout->content.cipher && layout->content.weak) ||
+		      (layout->mac.kind != KS_MAC_NONE && !ks_pkcs12_mac_strong(&layout->mac));
 }
 
 static int shell_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_layout *layout, struct shell *shell,

@@ -143,8 +143,7 @@ static int broken(struct ks_ctx *ctx, const char *what)
 	return ks_fail(ctx, KS_EDAMAGED, "the encryption parameters of %s are damaged", what);
 }
 
-/* AlgorithmIdentifier: its OID's content and what follows the OID. */
-static int algorithm_next(struct ks_bytes *oid, struct ks_bytes *parameters, struct ks_bytes *rest)
+int ks_algorithm_next(struct ks_bytes *oid, struct ks_bytes *parameters, struct ks_bytes *rest)
 {
 	struct ks_der sequence, name;
 	struct ks_bytes inner;
@@ -166,7 +165,7 @@ static int prf_read(struct ks_protection *out, struct ks_ctx *ctx, struct ks_byt
 
 	out->derivation.digest = "SHA1";
 	if (rest.size) {
-		if (algorithm_next(&oid, &parameters, &rest) < 0 || rest.size)
+		if (ks_algorithm_next(&oid, &parameters, &rest) < 0 || rest.size)
 			return broken(ctx, what);
 		out->derivation.digest = ks_digest_of_hmac(oid);
 		if (!out->derivation.digest)
@@ -287,8 +286,8 @@ static int pbes2_read(struct ks_protection *out, struct ks_ctx *ctx, struct ks_b
 	if (ks_der_only(&sequence, rest, KS_DER_SEQUENCE) < 0)
 		return broken(ctx, what);
 	rest = sequence.content;
-	if (algorithm_next(&kdf, &kdf_parameters, &rest) < 0 ||
-	    algorithm_next(&cipher, &cipher_parameters, &rest) < 0 || rest.size)
+	if (ks_algorithm_next(&kdf, &kdf_parameters, &rest) < 0 ||
+	    ks_algorithm_next(&cipher, &cipher_parameters, &rest) < 0 || rest.size)
 		return broken(ctx, what);
 	if (ks_der_is(kdf, PKCS5 "\x0c"))
 		rc = pbkdf2_read(out, ctx, kdf_parameters, what);
@@ -326,7 +325,7 @@ static int scheme_read(struct ks_protection *out, struct ks_ctx *ctx, struct ks_
 {
 	struct ks_bytes oid, parameters;
 
-	if (algorithm_next(&oid, &parameters, &algorithm) < 0 || algorithm.size)
+	if (ks_algorithm_next(&oid, &parameters, &algorithm) < 0 || algorithm.size)
 		return broken(ctx, what);
 	if (ks_der_is(oid, PKCS5 "\x0d"))
 		return pbes2_read(out, ctx, parameters, what);

@@ -12,6 +12,9 @@
 
 struct ks_protection_cipher;
 
+/* Takes an AlgorithmIdentifier off `rest`: its OID's content octets, and what follows the OID. KS_EDAMAGED. */
+int ks_algorithm_next(struct ks_bytes *oid, struct ks_bytes *parameters, struct ks_bytes *rest);
+
 /* An AlgorithmIdentifier understood. Bytes are borrowed from what was read. */
 struct ks_protection {
 	const struct ks_protection_cipher *cipher;

@@ -155,6 +155,7 @@ def by_peers(out, folder):
     for name, more, password in (
             ("p12-openssl-rc4", ["-provider", "legacy", "-provider", "default", "-keypbe", "PBE-SHA1-RC4-128", "-certpbe",
                                  "PBE-SHA1-RC4-128", "-macalg", "sha1"], PASSWORD),
+            ("p12-openssl-one-iteration", ["-name", "leaf", "-noiter", "-nomaciter"], PASSWORD),
             ("p12-openssl-empty-password", ["-name", "leaf"], ""),
             ("p12-openssl-greek-password-and-label", ["-name", "\u03ba\u03bb\u03b5\u03b9\u03b4\u03af"], greek),
             ("p12-nss", ["-name", "leaf"], PASSWORD)):

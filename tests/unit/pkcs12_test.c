@@ -149,6 +149,7 @@ static const struct expected {
 	{ "openssl-empty-password", "", 1, 1, 0, 0, 0 },
 	{ "openssl-greek-password-and-label", "\u03c3\u03cd\u03bd\u03b8\u03b7\u03bc\u03b1", 1, 1, 0, 0, 0 },
 	{ "openssl-no-mac", PASSWORD, 1, 1, 0, 0, 0 },
+	{ "openssl-one-iteration", PASSWORD, 1, 1, 0, 0, 0 },
 	{ "openssl-rc2-and-3des", PASSWORD, 1, 2, 0, 0, 0 },
 	{ "openssl-rc4", PASSWORD, 1, 1, 0, 0, 0 },
 	{ "pbes2-under-the-bmp-password-as-old-nss", PASSWORD, 1, 1, 0, 0, 0 },
@@ -420,6 +421,19 @@ static void weak_certificates_are_written_strong_and_said_so(void **state)
 	assert_int_equal(ks_ctx_notice(f->ctx, 0)->status, KS_EWEAK);
 }
 
+static void a_mac_of_one_iteration_is_written_strong_and_said_so(void **state)
+{
+	struct fixture *f = *state;
+	ks_auto(set) again = NULL;
+
+	assert_int_equal(read_sample(f, "openssl-one-iteration", f->secret), 0);
+	assert_int_equal(ks_set_facts_of(f->set)->mac_iterations, 1);
+	assert_true(ks_set_facts_of(f->set)->weak);
+	assert_int_equal(read_bytes(&again, f, write_unchanged(f, f->secret, false), f->secret), 0);
+	assert_int_equal(ks_set_facts_of(again)->mac_iterations, 10000);
+	assert_non_null(strstr(ks_ctx_notice(f->ctx, 1)->text, "MAC"));
+}
+
 static void pbmac1_stays_pbmac1(void **state)
 {
 	struct fixture *f = *state;
@@ -668,6 +682,7 @@ int main(void)
 		TEST(an_unchanged_store_keeps_every_bag_byte_for_byte),
 		TEST(a_key_that_was_only_safe_inside_an_encrypted_part_stays_there),
 		TEST(weak_certificates_are_written_strong_and_said_so),
+		TEST(a_mac_of_one_iteration_is_written_strong_and_said_so),
 		TEST(pbmac1_stays_pbmac1),
 		TEST(a_new_label_changes_the_label_and_nothing_else),
 		TEST(trust_is_written_as_javas_attribute_and_taken_away_again),
