@@ -16,8 +16,8 @@
 #define LARGEST_KEY 32768
 
 /*
- * Which algorithm a PrivateKeyInfo names (RFC 5958 2: version, AlgorithmIdentifier, key); absent for the forms from before
- * PKCS#8.
+ * Which algorithm a PrivateKeyInfo names (RFC 5958 2: version, AlgorithmIdentifier, key); absent for the forms from
+ * before PKCS#8.
  */
 static struct ks_bytes key_algorithm(struct ks_bytes clear)
 {
@@ -124,7 +124,8 @@ int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der
 
 typedef int opener(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret);
 
-static int ask_and_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open, const char *named)
+static int ask_and_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open,
+			const char *named)
 {
 	ks_auto_mem char *label = item->label.data ? ks_text_show(item->label) : NULL;
 	struct ks_question question = { .ask = KS_ASK_KEY_PASSWORD, .store = named, .label = label, .tries_left = -1 };

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading PEM: each block becomes an item, or is told apart as a duplicate, foreign or damaged. Nothing needs a password.
+ * Reading PEM: each block becomes an item, or is told apart as a duplicate, foreign or damaged. Nothing needs a
+ * password.
  *
- * A damaged or foreign block stays in the set as an opaque item, so that rewriting the store does not drop what we could not read.
+ * A damaged or foreign block stays in the set as an opaque item, so that rewriting the store does not drop what we
+ * could not read.
  */
 #include "pem.h"
 
@@ -29,11 +31,11 @@
 
 enum content {
 	CERTIFICATE,
-	TRUSTED,	/* a certificate and what OpenSSL puts behind it */
-	PRIVATE,	/* a private key in any form: labels of keys are mixed up in the wild, and the shape tells */
-	ONE,		/* of the shape the row names */
-	BAG,		/* PKCS#7 */
-	WITH_NEXT,	/* belongs to the block behind it */
+	TRUSTED, /* a certificate and what OpenSSL puts behind it */
+	PRIVATE, /* a private key in any form: labels of keys are mixed up in the wild, and the shape tells */
+	ONE, /* of the shape the row names */
+	BAG, /* PKCS#7 */
+	WITH_NEXT, /* belongs to the block behind it */
 };
 
 static const struct label_row {
@@ -72,12 +74,12 @@ static const struct label_row *label_row(struct ks_bytes label)
 /* ---- what was seen before ---- */
 
 /*
- * Items by SHA-256, in open addressing. The place is drawn with a secret odd factor, so that nobody can make a file whose digests
- * all fall into one place.
+ * Items by SHA-256, in open addressing. The place is drawn with a secret odd factor, so that nobody can make a file
+ * whose digests all fall into one place.
  */
 struct seen {
 	struct ks_item **places;
-	size_t size;	/* a power of two */
+	size_t size; /* a power of two */
 	size_t used;
 	uint64_t factor;
 	unsigned shift;
@@ -142,8 +144,8 @@ struct reading {
 	struct ks_set *into;
 	struct ks_facts *facts;
 	struct ks_bytes file;
-	const unsigned char *from;	/* the next item's record begins here */
-	struct ks_item *last;		/* the item whose record ends at `from`, if it has one */
+	const unsigned char *from; /* the next item's record begins here */
+	struct ks_item *last; /* the item whose record ends at `from`, if it has one */
 	struct seen seen;
 	size_t blocks;
 };
@@ -176,7 +178,8 @@ static char *block_named(const struct ks_pem_block *block)
 }
 
 /* Kept as it lies, and told. `payload` is there when the base64 was decoded over itself. */
-static int put_damaged(struct reading *reading, const struct ks_pem_block *block, struct ks_bytes payload, const char *why)
+static int put_damaged(struct reading *reading, const struct ks_pem_block *block, struct ks_bytes payload,
+		       const char *why)
 {
 	ks_auto_mem char *named = block_named(block);
 	struct ks_item *item = ks_set_add(reading->into, KS_OPAQUE);
@@ -184,8 +187,9 @@ static int put_damaged(struct reading *reading, const struct ks_pem_block *block
 	if (!item || !named)
 		return ks_nomem(reading->ctx);
 	if (reading->facts->blocks_damaged++ < MOST_PROBLEMS)
-		ks_set_problem(reading->into, KS_EDAMAGED, "take it from another copy; the other blocks are not concerned",
-			       "%s is damaged: %s", named, why);
+		ks_set_problem(reading->into, KS_EDAMAGED,
+			       "take it from another copy; the other blocks are not concerned", "%s is damaged: %s",
+			       named, why);
 	item->flags = KS_UNDECODED;
 	item->about = ks_set_text(reading->into, "damaged: %s", why);
 	item->der = payload.data ? payload : block->whole;
@@ -207,7 +211,10 @@ static int put_foreign(struct reading *reading, const struct ks_pem_block *block
 	return 0;
 }
 
-/* The block's bytes: over their own base64 where that can be undone, else beside it. *why is set when they cannot be had. */
+/*
+ * The block's bytes: over their own base64 where that can be undone, else beside it. *why is set when they cannot be
+ * had.
+ */
 static int payload_of(struct ks_bytes *out, const char **why, struct reading *reading, const struct ks_pem_block *block)
 {
 	unsigned char stranger;
@@ -223,13 +230,16 @@ static int payload_of(struct ks_bytes *out, const char **why, struct reading *re
 		*out = KS_BYTES(block->body.data, size);
 		return 0;
 	}
-	kept = ks_set_bytes(reading->into, block->body.data, block->body.size / 4 * 3 + 3 < block->body.size ? block->body.size / 4 * 3 + 3 : block->body.size);
+	kept = ks_set_bytes(reading->into, block->body.data,
+			    block->body.size / 4 * 3 + 3 < block->body.size ? block->body.size / 4 * 3 + 3
+									    : block->body.size);
 	if (!kept.data)
 		return ks_nomem(reading->ctx);
 	if (ks_pem_decode((unsigned char *)kept.data, &size, block->body, &stranger) < 0) {
-		*why = !stranger ? "its base64 is cut" :
-		       stranger < ' ' || stranger >= 0x7f ? ks_set_text(reading->into, "its base64 has the byte %02x in it", stranger) :
-					 ks_set_text(reading->into, "its base64 has a \"%c\" in it", stranger);
+		*why = !stranger ? "its base64 is cut"
+		       : stranger < ' ' || stranger >= 0x7f
+			       ? ks_set_text(reading->into, "its base64 has the byte %02x in it", stranger)
+			       : ks_set_text(reading->into, "its base64 has a \"%c\" in it", stranger);
 		return *why ? 0 : ks_nomem(reading->ctx);
 	}
 	*out = KS_BYTES(kept.data, size);
@@ -241,8 +251,8 @@ static bool is_duplicate(const struct reading *reading, struct ks_item *fresh)
 {
 	struct ks_item *before = reading->seen.size ? *seen_find(&reading->seen, ks_item_sha256(fresh)) : NULL;
 
-	return before && before->kind == fresh->kind && (!fresh->label.data || ks_bytes_equal(fresh->label, before->label)) &&
-	       !fresh->attributes.size;
+	return before && before->kind == fresh->kind &&
+	       (!fresh->label.data || ks_bytes_equal(fresh->label, before->label)) && !fresh->attributes.size;
 }
 
 /* How the keys of this file are sealed, for the store's facts; the first one speaks for all. */
@@ -283,11 +293,14 @@ static int read_names(struct ks_item *fresh, struct reading *reading, const stru
 {
 	int rc = ks_pem_read_aux(fresh, fresh->attributes);
 
-	return rc < 0 ? rc : ks_pem_read_comments(fresh, KS_BYTES(reading->from, (size_t)(block->whole.data - reading->from)));
+	return rc < 0 ? rc
+		      : ks_pem_read_comments(fresh,
+					     KS_BYTES(reading->from, (size_t)(block->whole.data - reading->from)));
 }
 
 /* One item of that shape. `fresh` carries its bytes and names, and is no member of the set. */
-static int put_item(struct reading *reading, const struct ks_pem_block *block, struct ks_item *fresh, enum ks_shape shape)
+static int put_item(struct reading *reading, const struct ks_pem_block *block, struct ks_item *fresh,
+		    enum ks_shape shape)
 {
 	struct ks_item *item = NULL;
 	int rc;
@@ -315,9 +328,12 @@ static int put_item(struct reading *reading, const struct ks_pem_block *block, s
 	return seen_put(&reading->seen, item);
 }
 
-/* Something single: `der` is its element, `aux` what follows a certificate. Statuses of damage are handled by the caller. */
-static int read_single(struct reading *reading, const struct ks_pem_block *block, struct ks_bytes der, struct ks_bytes aux,
-		       enum ks_shape shape)
+/*
+ * Something single: `der` is its element, `aux` what follows a certificate. Statuses of damage are handled by the
+ * caller.
+ */
+static int read_single(struct reading *reading, const struct ks_pem_block *block, struct ks_bytes der,
+		       struct ks_bytes aux, enum ks_shape shape)
 {
 	struct ks_item fresh = { .kind = kind_of(shape), .set = reading->into, .der = der, .attributes = aux };
 	int rc = read_names(&fresh, reading, block);
@@ -335,7 +351,8 @@ static int read_bag(struct reading *reading, const struct ks_pem_block *block, s
 }
 
 /* The payload by its label, or by its shape when it has none. KS_EFORMAT: it is something else than the label says. */
-static int read_payload(struct reading *reading, const struct ks_pem_block *block, const struct label_row *row, struct ks_bytes payload)
+static int read_payload(struct reading *reading, const struct ks_pem_block *block, const struct label_row *row,
+			struct ks_bytes payload)
 {
 	struct ks_bytes aux = payload;
 	struct ks_der first;
@@ -368,9 +385,9 @@ static int read_decoded(struct reading *reading, const struct ks_pem_block *bloc
 		return rc;
 	ks_forgive(reading->ctx);
 	return put_damaged(reading, block, payload.data == block->body.data ? payload : KS_NONE,
-			   payload.size == 0	 ? "it is empty" :
-			   rc == KS_EFORMAT ? "it holds something else than its label says" :
-					      "its DER is cut, altered, or has bytes behind its end");
+			   payload.size == 0  ? "it is empty"
+			   : rc == KS_EFORMAT ? "it holds something else than its label says"
+					      : "its DER is cut, altered, or has bytes behind its end");
 }
 
 /* Proc-Type: 4,ENCRYPTED. */
@@ -386,8 +403,8 @@ static int read_sealed(struct reading *reading, const struct ks_pem_block *block
 	if (ks_pem_sealed_item(item, block) < 0) {
 		item->flags |= KS_UNDECODED;
 		reading->facts->blocks_damaged++;
-		ks_set_problem(reading->into, KS_EDAMAGED, "take it from another copy", "the private key on line %zu has a damaged DEK-Info line",
-			       block->line);
+		ks_set_problem(reading->into, KS_EDAMAGED, "take it from another copy",
+			       "the private key on line %zu has a damaged DEK-Info line", block->line);
 	} else {
 		reading->facts->blocks_ok++;
 	}
@@ -467,7 +484,8 @@ static int fail_all(struct reading *reading)
 {
 	const struct ks_problem *first = ks_set_problem_at(reading->into, 0);
 
-	return ks_fail(reading->ctx, KS_EDAMAGED, "nothing in the file can be read: %s", first ? first->text : "every block is damaged");
+	return ks_fail(reading->ctx, KS_EDAMAGED, "nothing in the file can be read: %s",
+		       first ? first->text : "every block is damaged");
 }
 
 static int read_all(struct reading *reading)
@@ -494,7 +512,9 @@ static int read_all(struct reading *reading)
 
 static int pem_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_bytes file, struct ks_secret *secret)
 {
-	struct reading reading = { .ctx = ctx, .into = into, .facts = ks_set_facts(into), .file = file, .from = file.data };
+	struct reading reading = {
+		.ctx = ctx, .into = into, .facts = ks_set_facts(into), .file = file, .from = file.data
+	};
 	int rc;
 
 	reading.facts->format = "pem";
@@ -515,7 +535,8 @@ static bool bare_base64(struct ks_bytes head)
 	if (line.size < 32 || line.data[0] != 'M' || line.data[1] != 'I')
 		return false;
 	for (size_t i = 0; i < line.size; i++) {
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", line.data[i]) || !line.data[i])
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", line.data[i]) ||
+		    !line.data[i])
 			return false;
 	}
 	return true;

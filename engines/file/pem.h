@@ -2,9 +2,9 @@
 /*
  * PEM files (RFC 7468): what reading and writing them share.
  *
- * An item keeps as `raw` everything from the end of the block before it to the end of its own, so that comments stay where they
- * are. Base64 in plain lines is decoded over itself: then `der` lies inside `raw`, and the text is made again when it is needed.
- * `attributes` is what follows a certificate in a TRUSTED CERTIFICATE.
+ * An item keeps as `raw` everything from the end of the block before it to the end of its own, so that comments stay
+ * where they are. Base64 in plain lines is decoded over itself: then `der` lies inside `raw`, and the text is made
+ * again when it is needed. `attributes` is what follows a certificate in a TRUSTED CERTIFICATE.
  */
 #ifndef KS_PEM_H
 #define KS_PEM_H

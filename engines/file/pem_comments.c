@@ -41,7 +41,8 @@ static bool must_escape(struct ks_bytes label, size_t at, bool utf8)
 {
 	unsigned char c = label.data[at];
 
-	return c < ' ' || c == 0x7f || c == '\\' || (c >= 0x80 && !utf8) || (c == ' ' && (at == 0 || at + 1 == label.size));
+	return c < ' ' || c == 0x7f || c == '\\' || (c >= 0x80 && !utf8) ||
+	       (c == ' ' && (at == 0 || at + 1 == label.size));
 }
 
 /* What follows `word` on a line that begins with it; data NULL otherwise. */

@@ -2,8 +2,9 @@
 /*
  * Which certificate belongs to a sealed key.
  *
- * Sealing hides the public half too, and PEM has no other place for it. So a key that we seal gets the SHA-256 of its public key
- * as localKeyID, unless it has an id already; a reader that finds a certificate with that public key knows them for a pair.
+ * Sealing hides the public half too, and PEM has no other place for it. So a key that we seal gets the SHA-256 of
+ * its public key as localKeyID, unless it has an id already; a reader that finds a certificate with that public key
+ * knows them for a pair.
  */
 #include "pem.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 
 struct sealed {
-	struct ks_item **keys;	/* by id */
+	struct ks_item **keys; /* by id */
 	size_t count;
 };
 
@@ -26,7 +27,8 @@ bool ks_pem_pair_id(unsigned char id[KS_SHA256], const struct ks_item *key)
 
 static bool may_be_paired(const struct ks_item *item)
 {
-	return item->kind == KS_PRIVATE_KEY && (item->flags & KS_SEALED) && item->id.size == KS_SHA256 && !item->spki.size;
+	return item->kind == KS_PRIVATE_KEY && (item->flags & KS_SEALED) && item->id.size == KS_SHA256 &&
+	       !item->spki.size;
 }
 
 static int id_order(const void *a, const void *b)

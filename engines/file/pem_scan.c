@@ -47,8 +47,10 @@ static bool blank(unsigned char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0' || c == '\v' || c == '\f';
 }
 
-/* Only blanks, NULs or a byte-order mark stand between `at` and the line's start or `from`. Blanks are walked over once: the
- * walk ends at the first other byte, and a marker follows it at once or never. */
+/*
+ * Only blanks, NULs or a byte-order mark stand between `at` and the line's start or `from`. Blanks are walked over
+ * once: the walk ends at the first other byte, and a marker follows it at once or never.
+ */
 static bool starts_line(struct ks_bytes file, size_t from, size_t at)
 {
 	while (at > from && blank(file.data[at - 1]) && file.data[at - 1] != '\n')
@@ -222,7 +224,8 @@ static bool take_der(struct ks_pem_block *out, struct ks_pem_scan *scan)
 
 	while (at < file.size && blank(file.data[at]))
 		at++;
-	if (file.size - at < 2 || file.data[at] != KS_DER_SEQUENCE || file.data[at + 1] < 0x80 || file.data[at + 1] > 0x84)
+	if (file.size - at < 2 || file.data[at] != KS_DER_SEQUENCE || file.data[at + 1] < 0x80 ||
+	    file.data[at + 1] > 0x84)
 		return false;
 	rest = cut(file, at, file.size);
 	out->text = cut(file, scan->at, at);
@@ -249,7 +252,8 @@ static size_t next_marker(const struct ks_pem_scan *scan, bool *begin)
 		if (at == file.size)
 			return at;
 		*begin = stands(file, at, BEGIN);
-		if ((*begin || stands(file, at, END)) && ((scan->glued && at == scan->at) || starts_line(file, scan->at, at)))
+		if ((*begin || stands(file, at, END)) &&
+		    ((scan->glued && at == scan->at) || starts_line(file, scan->at, at)))
 			return at;
 	}
 }
@@ -278,8 +282,8 @@ bool ks_pem_next(struct ks_pem_block *out, struct ks_pem_scan *scan)
 
 /* ---- base64 ---- */
 
-#define PASS 64	   /* blanks, line ends, NULs */
-#define PAD 65	   /* = */
+#define PASS 64 /* blanks, line ends, NULs */
+#define PAD 65 /* = */
 #define STRANGE 66
 
 /* Value of each character (RFC 4648 4). */
@@ -288,14 +292,16 @@ static const unsigned char *values(void)
 	static const unsigned char table[256] = {
 #define S STRANGE
 #define P PASS
-		P, S, S, S, S, S, S, S, S, P, P, P, P, P, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
-		P, S, S, S, S, S, S, S, S, S, S, 62, S, S, S, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, S, S, S, PAD, S, S,
-		S, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, S, S, S, S, S,
-		S, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, S, S, S, S, S,
-		S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
-		S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
-		S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
-		S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
+		P,  S,  S,  S,  S,  S,  S,  S,  S,  P,   P,  P,  P,  P,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  P,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  62, S,  S,  S,  63, 52, 53, 54, 55,
+		56, 57, 58, 59, 60, 61, S,  S,  S,  PAD, S,  S,  S,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
+		13, 14, 15, 16, 17, 18, 19, 20, 21, 22,  23, 24, 25, S,  S,  S,  S,  S,  S,  26, 27, 28, 29, 30, 31, 32,
+		33, 34, 35, 36, 37, 38, 39, 40, 41, 42,  43, 44, 45, 46, 47, 48, 49, 50, 51, S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
+		S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,
 #undef S
 #undef P
 	};
@@ -330,7 +336,8 @@ static bool decode_line(unsigned char to[DECODED], const unsigned char *line)
 	unsigned char seen = 0;
 
 	for (size_t i = 0; i < LINE; i += 4, to += 3) {
-		unsigned char a = table[line[i]], b = table[line[i + 1]], c = table[line[i + 2]], d = table[line[i + 3]];
+		unsigned char a = table[line[i]], b = table[line[i + 1]], c = table[line[i + 2]],
+			      d = table[line[i + 3]];
 
 		seen |= a | b | c | d;
 		to[0] = (unsigned char)(a << 2 | b >> 4);

@@ -5,8 +5,8 @@
  *	Proc-Type: 4,ENCRYPTED
  *	DEK-Info: AES-128-CBC,0A1B...
  *
- * Read only; a key that is sealed anew gets PBES2. There is no MAC, so a wrong password shows in the padding and in the shape of
- * what comes out, one time in some thousands only in the key's halves.
+ * Read only; a key that is sealed anew gets PBES2. There is no MAC, so a wrong password shows in the padding and in
+ * the shape of what comes out, one time in some thousands only in the key's halves.
  */
 #include "pem.h"
 
@@ -25,7 +25,7 @@
 #define SALT 8
 
 struct sealing {
-	char name[32];			/* OpenSSL's name of the cipher */
+	char name[32]; /* OpenSSL's name of the cipher */
 	unsigned char iv[EVP_MAX_IV_LENGTH];
 	size_t iv_size;
 };
@@ -77,7 +77,8 @@ static int decrypt(unsigned char *room, size_t *size, const EVP_CIPHER *cipher, 
 	       EVP_BytesToKey(cipher, EVP_md5(), sealing->iv, (const unsigned char *)ks_secret_bytes(secret),
 			      (int)ks_secret_size(secret), 1, key, NULL) > 0 &&
 	       EVP_DecryptInit_ex(work, cipher, NULL, key, sealing->iv) &&
-	       EVP_DecryptUpdate(work, room, &first, sealed.data, (int)sealed.size) && EVP_DecryptFinal_ex(work, room + first, &last);
+	       EVP_DecryptUpdate(work, room, &first, sealed.data, (int)sealed.size) &&
+	       EVP_DecryptFinal_ex(work, room + first, &last);
 	OPENSSL_cleanse(key, sizeof(key));
 	EVP_CIPHER_CTX_free(work);
 	ERR_clear_error();
@@ -135,7 +136,9 @@ static int open_record(struct ks_buffer **out, struct ks_item *item, struct ks_c
 		return rc;
 	cipher = fetch(ctx, sealing.name);
 	if (!cipher)
-		return ks_fail(ctx, KS_EALGORITHM, "a private key is sealed with the cipher %s, which this OpenSSL does not have", sealing.name);
+		return ks_fail(ctx, KS_EALGORITHM,
+			       "a private key is sealed with the cipher %s, which this OpenSSL does not have",
+			       sealing.name);
 	if ((size_t)EVP_CIPHER_get_iv_length(cipher) != sealing.iv_size)
 		rc = ks_fail(ctx, KS_EDAMAGED, "the IV of a sealed private key has the wrong size");
 	else
@@ -164,7 +167,9 @@ int ks_pem_sealed_item(struct ks_item *item, const struct ks_pem_block *block)
 	static const struct {
 		const char *label;
 		enum ks_key_type type;
-	} types[] = { { "RSA PRIVATE KEY", KS_KEY_RSA }, { "EC PRIVATE KEY", KS_KEY_EC }, { "DSA PRIVATE KEY", KS_KEY_DSA } };
+	} types[] = { { "RSA PRIVATE KEY", KS_KEY_RSA },
+		      { "EC PRIVATE KEY", KS_KEY_EC },
+		      { "DSA PRIVATE KEY", KS_KEY_DSA } };
 	struct ks_facts *facts = ks_set_facts(item->set);
 	struct sealing sealing;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What OpenSSL puts behind a certificate in a TRUSTED CERTIFICATE block: purposes it is trusted or rejected for, and an alias.
+ * What OpenSSL puts behind a certificate in a TRUSTED CERTIFICATE block: purposes it is trusted or rejected for, and
+ * an alias.
  *
  *	SEQUENCE { trust SEQUENCE OF OID OPTIONAL, reject [0] SEQUENCE OF OID OPTIONAL, alias UTF8String OPTIONAL,
  *		   keyid OCTET STRING OPTIONAL, other [1] OPTIONAL }	(crypto/x509/x_x509a.c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing PEM: what was found and not changed goes out as it came in, comments and all, in its old place; then new private keys,
- * then everything else that is new.
+ * Writing PEM: what was found and not changed goes out as it came in, comments and all, in its old place; then new
+ * private keys, then everything else that is new.
  */
 #include "pem.h"
 
@@ -17,7 +17,7 @@ struct writing {
 	const struct ks_set *have;
 	struct ks_secret *secret;
 	bool changed;
-	const unsigned char *found_end;	/* of the record written last, when it was a found one */
+	const unsigned char *found_end; /* of the record written last, when it was a found one */
 };
 
 /* ---- what was found ---- */
@@ -46,7 +46,10 @@ bool ks_pem_found(struct ks_pem_block *out, const struct ks_item *item)
 	return found;
 }
 
-/* Base64 and END line of a record that was decoded over itself: bytes, then the rest of their text, then the END line. */
+/*
+ * Base64 and END line of a record that was decoded over itself: bytes, then the rest of their text, then the END
+ * line.
+ */
 static void put_over(struct writing *writing, const struct ks_item *item, const unsigned char *from)
 {
 	const unsigned char *raw_end = item->raw.data + item->raw.size;
@@ -125,7 +128,10 @@ static int put_private(struct writing *writing, struct ks_item *item)
 	return put_labelled(writing, "PRIVATE KEY", ks_buffer_bytes(clear));
 }
 
-/* Trust for everything is what programs assume of a plain certificate in a file they were given; anything less has to be said. */
+/*
+ * Trust for everything is what programs assume of a plain certificate in a file they were given; anything less has
+ * to be said.
+ */
 static int put_certificate(struct writing *writing, const struct ks_item *item)
 {
 	ks_auto(buffer) trusted = NULL;
@@ -145,7 +151,8 @@ static int refuse(struct writing *writing, struct ks_item *item)
 {
 	ks_auto_mem char *named = ks_item_named(item);
 
-	return ks_hint(writing->ctx, ks_fail(writing->ctx, KS_ELOSSY, "a PEM file cannot hold the %s", named ? named : "object"),
+	return ks_hint(writing->ctx,
+		       ks_fail(writing->ctx, KS_ELOSSY, "a PEM file cannot hold the %s", named ? named : "object"),
 		       "leave it out, or use a p12: store");
 }
 

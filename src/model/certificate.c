@@ -2,8 +2,8 @@
 /*
  * A certificate's facts, in one pass over its DER (RFC 5280 4.1, 4.2). Nothing is allocated.
  *
- * An extension that we act upon and cannot read makes the whole certificate damaged: guessing at "may it sign others" is worse
- * than saying no.
+ * An extension that we act upon and cannot read makes the whole certificate damaged: guessing at "may it sign
+ * others" is worse than saying no.
  */
 #include "certificate.h"
 #include "der.h"
@@ -84,8 +84,7 @@ static int date_next(int64_t *out, struct ks_bytes *rest)
 	if (text.size && text.data[0] >= '0' && text.data[0] <= '9')
 		second = digits(&text, 2);
 	skip_fraction(&text);
-	if (year < 0 || zone(&offset, text) < 0 ||
-	    ks_time_make(&seconds, year, month, day, hour, minute, second) < 0)
+	if (year < 0 || zone(&offset, text) < 0 || ks_time_make(&seconds, year, month, day, hour, minute, second) < 0)
 		return KS_EDAMAGED;
 	*out = seconds - offset;
 	return 0;
@@ -178,7 +177,7 @@ static const struct {
 	unsigned char last;
 	int (*read)(struct ks_certificate_facts *facts, struct ks_bytes value);
 } extensions[] = {
-	{ 14, read_subject_key_id },	   { 15, read_key_usage },	    { 17, read_alternative_names },
+	{ 14, read_subject_key_id },    { 15, read_key_usage },        { 17, read_alternative_names },
 	{ 19, read_basic_constraints }, { 35, read_authority_key_id }, { 37, read_extended_usage },
 };
 
@@ -322,8 +321,12 @@ bool ks_certificate_shaped(struct ks_bytes der)
 	if (ks_der_expect(&element, &rest, KS_DER_INTEGER) < 0 || ks_der_expect(&element, &rest, KS_DER_SEQUENCE) < 0 ||
 	    ks_der_expect(&element, &rest, KS_DER_SEQUENCE) < 0 || ks_der_expect(&element, &rest, KS_DER_SEQUENCE) < 0)
 		return false;
-	/* The third SEQUENCE is the validity: its first element is a date. A request or CRL has something else there. */
-	return element.content.size && (element.content.data[0] == UTC_TIME || element.content.data[0] == GENERALIZED_TIME);
+	/*
+	 * The third SEQUENCE is the validity: its first element is a date. A request or CRL has something else
+	 * there.
+	 */
+	return element.content.size &&
+	       (element.content.data[0] == UTC_TIME || element.content.data[0] == GENERALIZED_TIME);
 }
 
 unsigned ks_certificate_purposes(const struct ks_certificate_facts *facts)
@@ -336,7 +339,8 @@ unsigned ks_certificate_purposes(const struct ks_certificate_facts *facts)
 		{ { (const unsigned char *)"\x2b\x06\x01\x05\x05\x07\x03\x02", 8 }, KS_FOR_CLIENT },
 		{ { (const unsigned char *)"\x2b\x06\x01\x05\x05\x07\x03\x03", 8 }, KS_FOR_CODE },
 		{ { (const unsigned char *)"\x2b\x06\x01\x05\x05\x07\x03\x04", 8 }, KS_FOR_EMAIL },
-		{ { (const unsigned char *)"\x55\x1d\x25\x00", 4 }, KS_FOR_SERVER | KS_FOR_CLIENT | KS_FOR_CODE | KS_FOR_EMAIL | KS_FOR_ANY },
+		{ { (const unsigned char *)"\x55\x1d\x25\x00", 4 },
+		  KS_FOR_SERVER | KS_FOR_CLIENT | KS_FOR_CODE | KS_FOR_EMAIL | KS_FOR_ANY },
 	};
 	unsigned purposes = 0;
 	struct ks_der sequence, oid;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pairing. Everything is found through sorted indexes, so a store of n items costs n log n whoever wrote it: a hash that a
- * hostile store can steer would not promise that, and neither would a walk over all certificates for each key.
+ * Pairing. Everything is found through sorted indexes, so a store of n items costs n log n whoever wrote it: a hash
+ * that a hostile store can steer would not promise that, and neither would a walk over all certificates for each
+ * key.
  */
 #include "entry.h"
 #include "certificate.h"
@@ -15,14 +16,14 @@
 /* One item and what pairing looks at. For anything but a certificate, subject to authority_key_id are empty. */
 struct record {
 	struct ks_item *item;
-	struct ks_bytes id;	/* none when empty: an empty id says nothing */
+	struct ks_bytes id; /* none when empty: an empty id says nothing */
 	struct ks_bytes spki;
 	struct ks_bytes subject, issuer, subject_key_id, authority_key_id;
-	int64_t rank;		/* among equals the higher comes first */
+	int64_t rank; /* among equals the higher comes first */
 	bool self_issued;
-	bool taken;		/* already part of an entry */
+	bool taken; /* already part of an entry */
 	bool in_chain;
-	uint32_t public_key;	/* of a key: record numbers plus one, 0 = none */
+	uint32_t public_key; /* of a key: record numbers plus one, 0 = none */
 	uint32_t certificate;
 };
 
@@ -43,7 +44,7 @@ struct pairing {
 	struct index keys_by_id;
 	struct index publics_by_spki, publics_by_id;
 	struct index certificates_by_id, certificates_by_spki, certificates_by_subject;
-	struct index chained;	/* chain members, by their DER */
+	struct index chained; /* chain members, by their DER */
 };
 
 /* ---- indexes ---- */
@@ -143,9 +144,11 @@ static struct record *index_at(const struct index *index, size_t place)
 	return place < index->count ? &index->records[index->at[place]] : NULL;
 }
 
-static bool fits(const struct index *index, const struct record *record, struct ks_bytes first, const struct ks_bytes *second)
+static bool fits(const struct index *index, const struct record *record, struct ks_bytes first,
+		 const struct ks_bytes *second)
 {
-	return record && ks_bytes_equal(index->first(record), first) && (!second || ks_bytes_equal(index->second(record), *second));
+	return record && ks_bytes_equal(index->first(record), first) &&
+	       (!second || ks_bytes_equal(index->second(record), *second));
 }
 
 /* The best record with these fields that nothing has taken yet; `second` NULL = whatever it is. */
@@ -170,7 +173,8 @@ static bool index_single(const struct index *index, struct ks_bytes first)
 {
 	size_t place = index_find(index, first, KS_NONE);
 
-	return fits(index, index_at(index, place), first, NULL) && !fits(index, index_at(index, place + 1), first, NULL);
+	return fits(index, index_at(index, place), first, NULL) &&
+	       !fits(index, index_at(index, place + 1), first, NULL);
 }
 
 /* ---- records ---- */
@@ -187,7 +191,10 @@ static void record_certificate(struct record *record)
 	record->subject_key_id = facts.subject_key_id;
 	record->authority_key_id = facts.authority_key_id;
 	record->self_issued = facts.self_issued;
-	/* Newest first, but a copy that is no anchor before all, so that chains do not use up anchors, and roots before crosses. */
+	/*
+	 * Newest first, but a copy that is no anchor before all, so that chains do not use up anchors, and roots
+	 * before crosses.
+	 */
 	record->rank = facts.not_before + (facts.self_issued ? (int64_t)1 << 50 : 0) +
 		       (ks_item_is_anchor(record->item) ? 0 : (int64_t)1 << 51);
 }
@@ -225,7 +232,8 @@ static int pairing_start(struct pairing *pairing, struct ks_ctx *ctx, const stru
 	if (rc == 0)
 		rc = index_make(&pairing->certificates_by_spki, pairing, KS_CERTIFICATE, false, field_spki, field_none);
 	if (rc == 0)
-		rc = index_make(&pairing->certificates_by_subject, pairing, KS_CERTIFICATE, false, field_subject, field_subject_key_id);
+		rc = index_make(&pairing->certificates_by_subject, pairing, KS_CERTIFICATE, false, field_subject,
+				field_subject_key_id);
 	return rc;
 }
 
@@ -273,7 +281,8 @@ static void report_ambiguous(struct pairing *pairing, const struct record *key)
 		return;
 	id = ks_hex_new(KS_BYTES(key->id.data, key->id.size < 32 ? key->id.size : 32));
 	ks_notice(pairing->ctx, KS_EAMBIGUOUS, NULL, "give each key and its certificate an id of their own",
-		  "several private keys have the id %s and nothing else tells their certificates apart; they are shown unpaired",
+		  "several private keys have the id %s and nothing else tells their certificates apart; they are shown "
+		  "unpaired",
 		  id ? id : "?");
 }
 
@@ -528,8 +537,12 @@ struct ks_counts ks_set_counts(const struct ks_set *set)
 {
 	struct ks_counts counts = { 0 };
 	size_t *const places[] = {
-		[KS_PRIVATE_KEY] = &counts.keys,     [KS_PUBLIC_KEY] = &counts.public_keys, [KS_CERTIFICATE] = &counts.certificates,
-		[KS_REQUEST] = &counts.requests,     [KS_CRL] = &counts.crls,		    [KS_SECRET_KEY] = &counts.secret_keys,
+		[KS_PRIVATE_KEY] = &counts.keys,
+		[KS_PUBLIC_KEY] = &counts.public_keys,
+		[KS_CERTIFICATE] = &counts.certificates,
+		[KS_REQUEST] = &counts.requests,
+		[KS_CRL] = &counts.crls,
+		[KS_SECRET_KEY] = &counts.secret_keys,
 		[KS_OPAQUE] = &counts.opaque,
 	};
 

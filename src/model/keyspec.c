@@ -2,8 +2,8 @@
 /*
  * Kinds of keys: the words people type, the words OpenSSL uses, and what a SubjectPublicKeyInfo says about itself.
  *
- * A public key is only measured here, never built: making an EVP_PKEY costs a hundred times the walk over its few elements,
- * and a store may hold ten thousand certificates.
+ * A public key is only measured here, never built: making an EVP_PKEY costs a hundred times the walk over its few
+ * elements, and a store may hold ten thousand certificates.
  */
 #include "keyspec.h"
 #include "der.h"
@@ -27,40 +27,62 @@
 
 /* How many bits, and where they are told. */
 enum measure {
-	FIXED,	    /* the type says it */
-	MODULUS,    /* first INTEGER of the key itself */
-	PARAMETER,  /* first INTEGER of the algorithm's parameters */
+	FIXED, /* the type says it */
+	MODULUS, /* first INTEGER of the key itself */
+	PARAMETER, /* first INTEGER of the algorithm's parameters */
 	NAMED_CURVE /* OID in the algorithm's parameters */
 };
 
 static const struct type_row {
 	enum ks_key_type type;
-	const char *word;	/* "rsa" */
-	const char *title;	/* "RSA" */
-	const char *openssl;	/* key manager's name; NULL = read, not made */
-	struct ks_bytes oid;	/* content octets of the algorithm's OID */
+	const char *word; /* "rsa" */
+	const char *title; /* "RSA" */
+	const char *openssl; /* key manager's name; NULL = read, not made */
+	struct ks_bytes oid; /* content octets of the algorithm's OID */
 	enum measure measure;
 	unsigned bits;
 } types[] = {
-	{ KS_KEY_RSA, "rsa", "RSA", "RSA", { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9 }, MODULUS, 2048 },
-	{ KS_KEY_RSA_PSS, "rsa-pss", "RSA-PSS", "RSA-PSS", { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", 9 }, MODULUS, 2048 },
+	{ KS_KEY_RSA,
+	  "rsa",
+	  "RSA",
+	  "RSA",
+	  { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9 },
+	  MODULUS,
+	  2048 },
+	{ KS_KEY_RSA_PSS,
+	  "rsa-pss",
+	  "RSA-PSS",
+	  "RSA-PSS",
+	  { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", 9 },
+	  MODULUS,
+	  2048 },
 	{ KS_KEY_EC, "ec", "EC", "EC", { (const unsigned char *)"\x2a\x86\x48\xce\x3d\x02\x01", 7 }, NAMED_CURVE, 256 },
 	{ KS_KEY_ED25519, "ed25519", "Ed25519", "ED25519", { (const unsigned char *)"\x2b\x65\x70", 3 }, FIXED, 256 },
 	{ KS_KEY_ED448, "ed448", "Ed448", "ED448", { (const unsigned char *)"\x2b\x65\x71", 3 }, FIXED, 456 },
 	{ KS_KEY_X25519, "x25519", "X25519", NULL, { (const unsigned char *)"\x2b\x65\x6e", 3 }, FIXED, 256 },
 	{ KS_KEY_X448, "x448", "X448", NULL, { (const unsigned char *)"\x2b\x65\x6f", 3 }, FIXED, 448 },
 	{ KS_KEY_DSA, "dsa", "DSA", NULL, { (const unsigned char *)"\x2a\x86\x48\xce\x38\x04\x01", 7 }, PARAMETER, 0 },
-	{ KS_KEY_DH, "dh", "DH", NULL, { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01", 9 }, PARAMETER, 0 },
+	{ KS_KEY_DH,
+	  "dh",
+	  "DH",
+	  NULL,
+	  { (const unsigned char *)"\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01", 9 },
+	  PARAMETER,
+	  0 },
 };
 
 static const struct curve_row {
 	int nid;
 	unsigned bits;
-	const char *word;	/* "p256"; NULL = by OpenSSL's short name */
+	const char *word; /* "p256"; NULL = by OpenSSL's short name */
 	const char *title;
 	struct ks_bytes oid;
 } curves[] = {
-	{ NID_X9_62_prime256v1, 256, "p256", "P-256", { (const unsigned char *)"\x2a\x86\x48\xce\x3d\x03\x01\x07", 8 } },
+	{ NID_X9_62_prime256v1,
+	  256,
+	  "p256",
+	  "P-256",
+	  { (const unsigned char *)"\x2a\x86\x48\xce\x3d\x03\x01\x07", 8 } },
 	{ NID_secp384r1, 384, "p384", "P-384", { (const unsigned char *)"\x2b\x81\x04\x00\x22", 5 } },
 	{ NID_secp521r1, 521, "p521", "P-521", { (const unsigned char *)"\x2b\x81\x04\x00\x23", 5 } },
 	{ NID_secp256k1, 256, NULL, NULL, { (const unsigned char *)"\x2b\x81\x04\x00\x0a", 5 } },
@@ -91,23 +113,23 @@ static const struct curve_row *curve_row(int nid)
 /* ---- what people type ---- */
 
 /* Every word with what it means; the list of words and the table of meanings are both made of it. */
-#define WORDS(ROW) \
-	ROW("rsa", KS_KEY_RSA, 2048, 0) \
-	ROW("rsa:2048", KS_KEY_RSA, 2048, 0) \
-	ROW("rsa:3072", KS_KEY_RSA, 3072, 0) \
-	ROW("rsa:4096", KS_KEY_RSA, 4096, 0) \
-	ROW("rsa-pss", KS_KEY_RSA_PSS, 2048, 0) \
-	ROW("rsa-pss:2048", KS_KEY_RSA_PSS, 2048, 0) \
-	ROW("rsa-pss:3072", KS_KEY_RSA_PSS, 3072, 0) \
-	ROW("rsa-pss:4096", KS_KEY_RSA_PSS, 4096, 0) \
-	ROW("ec", KS_KEY_EC, 256, NID_X9_62_prime256v1) \
-	ROW("ec:p256", KS_KEY_EC, 256, NID_X9_62_prime256v1) \
-	ROW("ec:p384", KS_KEY_EC, 384, NID_secp384r1) \
-	ROW("ec:p521", KS_KEY_EC, 521, NID_secp521r1) \
-	ROW("p256", KS_KEY_EC, 256, NID_X9_62_prime256v1) \
-	ROW("p384", KS_KEY_EC, 384, NID_secp384r1) \
-	ROW("p521", KS_KEY_EC, 521, NID_secp521r1) \
-	ROW("ed25519", KS_KEY_ED25519, 256, 0) \
+#define WORDS(ROW)                                                                                                     \
+	ROW("rsa", KS_KEY_RSA, 2048, 0)                                                                                \
+	ROW("rsa:2048", KS_KEY_RSA, 2048, 0)                                                                           \
+	ROW("rsa:3072", KS_KEY_RSA, 3072, 0)                                                                           \
+	ROW("rsa:4096", KS_KEY_RSA, 4096, 0)                                                                           \
+	ROW("rsa-pss", KS_KEY_RSA_PSS, 2048, 0)                                                                        \
+	ROW("rsa-pss:2048", KS_KEY_RSA_PSS, 2048, 0)                                                                   \
+	ROW("rsa-pss:3072", KS_KEY_RSA_PSS, 3072, 0)                                                                   \
+	ROW("rsa-pss:4096", KS_KEY_RSA_PSS, 4096, 0)                                                                   \
+	ROW("ec", KS_KEY_EC, 256, NID_X9_62_prime256v1)                                                                \
+	ROW("ec:p256", KS_KEY_EC, 256, NID_X9_62_prime256v1)                                                           \
+	ROW("ec:p384", KS_KEY_EC, 384, NID_secp384r1)                                                                  \
+	ROW("ec:p521", KS_KEY_EC, 521, NID_secp521r1)                                                                  \
+	ROW("p256", KS_KEY_EC, 256, NID_X9_62_prime256v1)                                                              \
+	ROW("p384", KS_KEY_EC, 384, NID_secp384r1)                                                                     \
+	ROW("p521", KS_KEY_EC, 521, NID_secp521r1)                                                                     \
+	ROW("ed25519", KS_KEY_ED25519, 256, 0)                                                                         \
 	ROW("ed448", KS_KEY_ED448, 456, 0)
 
 #define WORD_OF(word, type, bits, curve) word,
@@ -155,7 +177,9 @@ int ks_keyspec_parse(struct ks_keyspec *out, struct ks_ctx *ctx, const char *tex
 	near = ks_nearest(text, words);
 	ks_fail(ctx, KS_EUSAGE, "there is no key type \"%s\"%s%s%s", shown ? shown : "", near ? "; did you mean " : "",
 		near ? near : "", near ? "?" : "");
-	return ks_hint(ctx, KS_EUSAGE, "key types: rsa:2048, rsa:3072, rsa:4096, rsa-pss:2048, ec:p256, ec:p384, ec:p521, ed25519, ed448");
+	return ks_hint(
+		ctx, KS_EUSAGE,
+		"key types: rsa:2048, rsa:3072, rsa:4096, rsa-pss:2048, ec:p256, ec:p384, ec:p521, ed25519, ed448");
 }
 
 /* ---- what is shown ---- */
@@ -250,7 +274,8 @@ static void measure_curve(struct ks_keyspec *spec, struct ks_bytes parameters)
 	measure_other_curve(spec, oid);
 }
 
-static void measure(struct ks_keyspec *spec, const struct type_row *row, struct ks_bytes parameters, struct ks_bytes key)
+static void measure(struct ks_keyspec *spec, const struct type_row *row, struct ks_bytes parameters,
+		    struct ks_bytes key)
 {
 	spec->type = row->type;
 	switch (row->measure) {
@@ -286,8 +311,7 @@ struct ks_keyspec ks_keyspec_of_spki(struct ks_bytes spki)
 		return spec;
 	for (size_t i = 0; i < COUNT(types); i++) {
 		if (ks_bytes_equal(oid.content, types[i].oid)) {
-			measure(&spec, &types[i], parameters,
-				KS_BYTES(bits.content.data + 1, bits.content.size - 1));
+			measure(&spec, &types[i], parameters, KS_BYTES(bits.content.data + 1, bits.content.size - 1));
 			break;
 		}
 	}
@@ -335,7 +359,8 @@ static EVP_PKEY *key_of_point(struct ks_ctx *ctx, struct ks_bytes spki)
 	parts[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point.data, point.size);
 	parts[2] = OSSL_PARAM_construct_end();
 	import = EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), "EC", "provider=default");
-	if (!import || EVP_PKEY_fromdata_init(import) <= 0 || EVP_PKEY_fromdata(import, &key, EVP_PKEY_PUBLIC_KEY, parts) <= 0)
+	if (!import || EVP_PKEY_fromdata_init(import) <= 0 ||
+	    EVP_PKEY_fromdata(import, &key, EVP_PKEY_PUBLIC_KEY, parts) <= 0)
 		return NULL;
 	return key;
 }

@@ -2,9 +2,9 @@
 /*
  * Distinguished names: what people type becomes DER, and DER becomes what people read.
  *
- * Reading walks the DER and appends to one buffer, so its cost is that of the bytes, however many attributes there are. Names are
- * shown in the order of the certificate, which is what people compare with; the escapes are those of RFC 4514, so that what is
- * shown can be typed back.
+ * Reading walks the DER and appends to one buffer, so its cost is that of the bytes, however many attributes there
+ * are. Names are shown in the order of the certificate, which is what people compare with; the escapes are those of
+ * RFC 4514, so that what is shown can be typed back.
  */
 #include "name.h"
 #include "der.h"
@@ -28,11 +28,17 @@ static const struct attribute {
 	const char *word;
 	const char *also;
 	int nid;
-	unsigned longest;	/* characters; RFC 5280 A.1 */
+	unsigned longest; /* characters; RFC 5280 A.1 */
 	struct ks_bytes oid;
 } attributes[] = {
-#define X520(n) { (const unsigned char *)"\x55\x04" n, 3 }
-#define OID(text) { (const unsigned char *)(text), sizeof(text) - 1 }
+#define X520(n)                                                                                                        \
+	{                                                                                                              \
+		(const unsigned char *)"\x55\x04" n, 3                                                                 \
+	}
+#define OID(text)                                                                                                      \
+	{                                                                                                              \
+		(const unsigned char *)(text), sizeof(text) - 1                                                        \
+	}
 	{ "CN", "commonName", NID_commonName, 64, X520("\x03") },
 	{ "O", "organizationName", NID_organizationName, 64, X520("\x0a") },
 	{ "OU", "organizationalUnitName", NID_organizationalUnitName, 64, X520("\x0b") },
@@ -59,9 +65,12 @@ static const struct attribute {
 	{ "organizationIdentifier", "", NID_organizationIdentifier, 256, X520("\x61") },
 	{ "unstructuredName", "", NID_pkcs9_unstructuredName, 255, OID("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x02") },
 	{ "unstructuredAddress", "", NID_pkcs9_unstructuredAddress, 255, OID("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x08") },
-	{ "jurisdictionL", "jurisdictionLocalityName", NID_jurisdictionLocalityName, 128, OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x01") },
-	{ "jurisdictionST", "jurisdictionStateOrProvinceName", NID_jurisdictionStateOrProvinceName, 128, OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x02") },
-	{ "jurisdictionC", "jurisdictionCountryName", NID_jurisdictionCountryName, 2, OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x03") },
+	{ "jurisdictionL", "jurisdictionLocalityName", NID_jurisdictionLocalityName, 128,
+	  OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x01") },
+	{ "jurisdictionST", "jurisdictionStateOrProvinceName", NID_jurisdictionStateOrProvinceName, 128,
+	  OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x02") },
+	{ "jurisdictionC", "jurisdictionCountryName", NID_jurisdictionCountryName, 2,
+	  OID("\x2b\x06\x01\x04\x01\x82\x37\x3c\x02\x01\x03") },
 };
 
 static const struct attribute *attribute_of_oid(struct ks_bytes oid)
@@ -124,7 +133,10 @@ static void put_utf8(struct ks_buffer *out, uint32_t point)
 
 #define NO_POINT 0xffffffffu
 
-/* How many bytes a character of an ASN.1 string type takes: 1 = one of Latin-1, 2 = BMP, 4 = Universal, 0 = UTF-8, -1 = no text. */
+/*
+ * How many bytes a character of an ASN.1 string type takes: 1 = one of Latin-1, 2 = BMP, 4 = Universal, 0 = UTF-8,
+ * -1 = no text.
+ */
 static int width_of(unsigned char tag)
 {
 	switch (tag) {
@@ -396,7 +408,8 @@ static int take_quoted(struct ks_buffer *out, struct typed *typed)
 
 	while (rc == 0 && *typed->at != '"') {
 		if (*typed->at == '\0')
-			return ks_fail(typed->ctx, KS_EUSAGE, "the name has an opening quotation mark without a closing one");
+			return ks_fail(typed->ctx, KS_EUSAGE,
+				       "the name has an opening quotation mark without a closing one");
 		if (*typed->at == '\\') {
 			typed->at++;
 			rc = take_escape(out, typed);
@@ -449,7 +462,8 @@ static int take_word(char word[64], struct typed *typed)
 		ks_auto_mem char *shown = ks_text_show(KS_BYTES(typed->at, length < 64 ? length : 64));
 
 		return ks_hint(typed->ctx,
-			       ks_fail(typed->ctx, KS_EUSAGE, "the name has \"%s\" where TYPE=VALUE should stand", shown ? shown : ""),
+			       ks_fail(typed->ctx, KS_EUSAGE, "the name has \"%s\" where TYPE=VALUE should stand",
+				       shown ? shown : ""),
 			       "write it like CN=colinpaice,O=HW,C=GB; a comma inside a value is written as \\,");
 	}
 	memcpy(word, typed->at, length);
@@ -469,9 +483,10 @@ static int fail_unknown(struct ks_ctx *ctx, const char *word)
 	for (size_t i = 0; i < COUNT(attributes); i++)
 		list[i] = attributes[i].word;
 	near = ks_nearest(word, list);
-	ks_fail(ctx, KS_EUSAGE, "a name has no attribute \"%s\"%s%s%s", shown ? shown : "", near ? "; did you mean " : "",
-		near ? near : "", near ? "?" : "");
-	return ks_hint(ctx, KS_EUSAGE, "the usual ones are CN, O, OU, L, ST, C, DC, UID, emailAddress; others as a dotted number");
+	ks_fail(ctx, KS_EUSAGE, "a name has no attribute \"%s\"%s%s%s", shown ? shown : "",
+		near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	return ks_hint(ctx, KS_EUSAGE,
+		       "the usual ones are CN, O, OU, L, ST, C, DC, UID, emailAddress; others as a dotted number");
 }
 
 static size_t characters(struct ks_bytes text)
@@ -492,7 +507,8 @@ static int check_value(struct ks_ctx *ctx, const char *word, const struct attrib
 	if (memchr(value.data, 0, value.size))
 		return ks_fail(ctx, KS_EUSAGE, "the attribute %s of the name has a NUL character in it", word);
 	if (known && characters(value) > known->longest)
-		return ks_fail(ctx, KS_EUSAGE, "the attribute %s of the name has %zu characters; %u is the longest allowed (RFC 5280)",
+		return ks_fail(ctx, KS_EUSAGE,
+			       "the attribute %s of the name has %zu characters; %u is the longest allowed (RFC 5280)",
 			       word, characters(value), known->longest);
 	if (known && known->nid == NID_countryName && characters(value) != 2)
 		return ks_hint(ctx, ks_fail(ctx, KS_EUSAGE, "the attribute C of the name must have two letters"),
@@ -501,7 +517,8 @@ static int check_value(struct ks_ctx *ctx, const char *word, const struct attrib
 }
 
 /* "#0c0178": the value's own DER, which must be one string. */
-static int put_hex_value(X509_NAME *name, struct ks_ctx *ctx, ASN1_OBJECT *type, const char *word, const char *digits, int set)
+static int put_hex_value(X509_NAME *name, struct ks_ctx *ctx, ASN1_OBJECT *type, const char *word, const char *digits,
+			 int set)
 {
 	unsigned char der[512];
 	struct ks_der value;
@@ -511,18 +528,21 @@ static int put_hex_value(X509_NAME *name, struct ks_ctx *ctx, ASN1_OBJECT *type,
 		return ks_fail(ctx, KS_EUSAGE, "the attribute %s of the name is not hexadecimal behind #", word);
 	if (ks_der_next(&value, &(struct ks_bytes){ der, (size_t)size }) < 0 || value.whole.size != (size_t)size ||
 	    width_of(value.tag) < 0)
-		return ks_fail(ctx, KS_EUSAGE, "the attribute %s of the name is not the DER of one string behind #", word);
+		return ks_fail(ctx, KS_EUSAGE, "the attribute %s of the name is not the DER of one string behind #",
+			       word);
 	if (!X509_NAME_add_entry_by_OBJ(name, type, value.tag, value.content.data, (int)value.content.size, -1, set))
 		return ks_fail_openssl(ctx, KS_EUSAGE, "the attribute %s of the name cannot be encoded", word);
 	return 0;
 }
 
-static int put_value(X509_NAME *name, struct ks_ctx *ctx, ASN1_OBJECT *type, const char *word, struct ks_bytes value, int set)
+static int put_value(X509_NAME *name, struct ks_ctx *ctx, ASN1_OBJECT *type, const char *word, struct ks_bytes value,
+		     int set)
 {
 	if (X509_NAME_add_entry_by_OBJ(name, type, MBSTRING_UTF8, value.data, (int)value.size, -1, set))
 		return 0;
 	ks_fail_openssl(ctx, KS_EUSAGE, "the attribute %s of the name has a character that its type cannot hold", word);
-	return ks_hint(ctx, KS_EUSAGE, "countries and serial numbers take plain letters and digits, mail addresses and DC take ASCII");
+	return ks_hint(ctx, KS_EUSAGE,
+		       "countries and serial numbers take plain letters and digits, mail addresses and DC take ASCII");
 }
 
 /* One TYPE=VALUE; `set` is 0 for a new RDN, -1 to join the one before (OpenSSL's convention). */
@@ -572,7 +592,8 @@ int ks_name_parse(X509_NAME **out, struct ks_ctx *ctx, const char *text)
 		typed.at++;
 	}
 	if (*typed.at == '\0')
-		return ks_hint(ctx, ks_fail(ctx, KS_EUSAGE, "the name is empty"), "write it like CN=colinpaice,O=HW,C=GB");
+		return ks_hint(ctx, ks_fail(ctx, KS_EUSAGE, "the name is empty"),
+			       "write it like CN=colinpaice,O=HW,C=GB");
 	for (;;) {
 		rc = take_pair(name, &typed, set);
 		if (rc < 0)

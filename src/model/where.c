@@ -2,9 +2,10 @@
 /*
  * Addresses: what a person typed becomes a scheme, a path or a token, an entry, and where its secret comes from.
  *
- * Nothing unknown is ever taken for a file name: a mistyped scheme that silently became a new file would hide a store. PKCS#11
- * URIs are decoded by p11-kit; what p11-kit forgives (unknown attributes, raw blanks, repeats) is refused here first, and the
- * query attributes are taken off before, so that a PIN never reaches memory that is not ours to wipe.
+ * Nothing unknown is ever taken for a file name: a mistyped scheme that silently became a new file would hide a
+ * store. PKCS#11 URIs are decoded by p11-kit; what p11-kit forgives (unknown attributes, raw blanks, repeats) is
+ * refused here first, and the query attributes are taken off before, so that a PIN never reaches memory that is not
+ * ours to wipe.
  */
 #include "where.h"
 #include "config.h"
@@ -26,20 +27,35 @@ static const char *const schemes[] = { "p12", "pem", "der", "p7", "pkcs11", NULL
 static const struct {
 	const char *word, *scheme;
 } nicknames[] = {
-	{ "pkcs12", "p12" }, { "pfx", "p12" }, { "pkcs7", "p7" }, { "p7b", "p7" }, { "crt", "pem" }, { "cer", "der" }, { "p11", "pkcs11" },
+	{ "pkcs12", "p12" }, { "pfx", "p12" }, { "pkcs7", "p7" },   { "p7b", "p7" },
+	{ "crt", "pem" },    { "cer", "der" }, { "p11", "pkcs11" },
 };
 
-static const char *const path_attributes[] = { "token", "manufacturer", "serial", "model", "object", "type", "id",
-					       "slot-id", "slot-description", "slot-manufacturer", "library-manufacturer",
-					       "library-description", "library-version", NULL };
+static const char *const path_attributes[] = { "token",
+					       "manufacturer",
+					       "serial",
+					       "model",
+					       "object",
+					       "type",
+					       "id",
+					       "slot-id",
+					       "slot-description",
+					       "slot-manufacturer",
+					       "library-manufacturer",
+					       "library-description",
+					       "library-version",
+					       NULL };
 static const char *const token_queries[] = { "pin-source", "pin-value", "module-name", "module-path", NULL };
 static const char *const file_queries[] = { "pin-source", "pin-value", NULL };
 
-/* One address on its way: the slices point into the typed text, which is never copied whole because it may hold a PIN. */
+/*
+ * One address on its way: the slices point into the typed text, which is never copied whole because it may hold a
+ * PIN.
+ */
 struct parts {
-	struct ks_bytes base;		/* scheme and path */
-	struct ks_bytes query;		/* behind ?, without it; data NULL = none */
-	struct ks_bytes fragment;	/* behind #, without it; data NULL = none */
+	struct ks_bytes base; /* scheme and path */
+	struct ks_bytes query; /* behind ?, without it; data NULL = none */
+	struct ks_bytes fragment; /* behind #, without it; data NULL = none */
 };
 
 const char *const *ks_where_schemes(void)
@@ -156,15 +172,20 @@ static int refuse_attribute(struct ks_ctx *ctx, struct ks_bytes word, const char
 
 	ks_fail(ctx, KS_EADDRESS, "the address has an unknown %s \"%s\"%s%s%s", kind, shown ? shown : "",
 		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-	return ks_hint(ctx, KS_EADDRESS, list == path_attributes ? "pkcs11: takes token, serial, manufacturer, model, object, id, type and others of RFC 7512"
-				       : list == token_queries	 ? "behind ? stand pin-source, pin-value, module-name or module-path"
-								 : "behind ? stands pin-source; a ? in a file name is written %%3F");
+	return ks_hint(
+		ctx, KS_EADDRESS,
+		list == path_attributes
+			? "pkcs11: takes token, serial, manufacturer, model, object, id, type and others of RFC 7512"
+		: list == token_queries ? "behind ? stand pin-source, pin-value, module-name or module-path"
+					: "behind ? stands pin-source; a ? in a file name is written %%3F");
 }
 
 static int refuse_encoding(struct ks_ctx *ctx, const char *word)
 {
-	return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "the value of %s has a %% without two hexadecimal digits, or a NUL", word),
-		       "write a %% itself as %%25");
+	return ks_hint(
+		ctx,
+		ks_fail(ctx, KS_EADDRESS, "the value of %s has a %% without two hexadecimal digits, or a NUL", word),
+		"write a %% itself as %%25");
 }
 
 static int take_pin(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes value)
@@ -218,7 +239,8 @@ static int take_module_name(struct ks_where *where, struct ks_ctx *ctx, struct k
 	return path ? set_text(&where->module, ctx, ks_bytes_of(path)) : 0;
 }
 
-static int take_query(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes pair, const char *const *list, unsigned *seen)
+static int take_query(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes pair, const char *const *list,
+		      unsigned *seen)
 {
 	size_t equals = find(pair, '=');
 	struct ks_bytes value = slice(pair, equals + (equals < pair.size), pair.size);
@@ -270,7 +292,9 @@ static int take_digest(struct ks_where *where, struct ks_ctx *ctx, struct ks_byt
 		digest[count++] = "0123456789abcdef"[hex_digit(digits.data[i])];
 	}
 	if (count < SHORTEST_DIGEST)
-		return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "behind #sha256: stand %d to %d hexadecimal digits", SHORTEST_DIGEST, 2 * KS_SHA256),
+		return ks_hint(ctx,
+			       ks_fail(ctx, KS_EADDRESS, "behind #sha256: stand %d to %d hexadecimal digits",
+				       SHORTEST_DIGEST, 2 * KS_SHA256),
 			       "keystow list --json shows the digests");
 	return set_text(&where->sha256, ctx, KS_BYTES(digest, count));
 }
@@ -290,7 +314,10 @@ static int take_fragment(struct ks_where *where, struct ks_ctx *ctx, struct ks_b
 
 /* ---- PKCS#11 URIs ---- */
 
-/* What RFC 7512 2.3 lets stand bare in a value, less the parentheses, which p11-kit takes in but then does not match. */
+/*
+ * What RFC 7512 2.3 lets stand bare in a value, less the parentheses, which p11-kit takes in but then does not
+ * match.
+ */
 static bool bare(unsigned char c)
 {
 	return c > ' ' && c < 0x7f && !strchr("()\"<>\\^`{|}/?#", c);
@@ -308,8 +335,12 @@ static int check_value(struct ks_ctx *ctx, const char *word, struct ks_bytes val
 		if (!bare(c)) {
 			ks_auto_mem char *shown = ks_text_show(slice(value, 0, 1));
 
-			return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "the value of %s has a bare \"%s\"", word, shown ? shown : ""),
-				       "write it as %%%02X: blanks, parentheses and the like are percent-encoded in pkcs11: addresses", c);
+			return ks_hint(ctx,
+				       ks_fail(ctx, KS_EADDRESS, "the value of %s has a bare \"%s\"", word,
+					       shown ? shown : ""),
+				       "write it as %%%02X: blanks, parentheses and the like are percent-encoded in "
+				       "pkcs11: addresses",
+				       c);
 		}
 		value = slice(value, 1, value.size);
 	}
@@ -342,7 +373,10 @@ static int check_attributes(struct ks_ctx *ctx, struct ks_bytes path)
 	return rc;
 }
 
-/* Tokens pad these fields with blanks, some with NULs; one form, so that either matches. An unset field stays all zero. */
+/*
+ * Tokens pad these fields with blanks, some with NULs; one form, so that either matches. An unset field stays all
+ * zero.
+ */
 static void pad(unsigned char *field, size_t size)
 {
 	if (field[0] == '\0')
@@ -392,7 +426,8 @@ static int fail_uri(struct ks_ctx *ctx, int result)
 	if (result == P11_KIT_URI_UNEXPECTED)
 		return ks_nomem(ctx);
 	return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "a value of the pkcs11: address cannot be understood"),
-		       "a token has at most 32 bytes, a serial 16; type is private, public, cert, secret-key or data; versions are 1.2");
+		       "a token has at most 32 bytes, a serial 16; type is private, public, cert, secret-key or data; "
+		       "versions are 1.2");
 }
 
 static void put_module(struct ks_buffer *out, const char *module)
@@ -467,7 +502,8 @@ static bool scheme_letter(unsigned char c, bool first)
 {
 	unsigned char lower = c | 0x20;
 
-	return (lower >= 'a' && lower <= 'z') || (!first && ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'));
+	return (lower >= 'a' && lower <= 'z') ||
+	       (!first && ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'));
 }
 
 /* Letters, digits, + - . with a letter first, then a colon (RFC 3986 3.1); 0 = there is no scheme. */
@@ -484,7 +520,8 @@ static size_t scheme_length(struct ks_bytes text)
 static bool escaped_in_path(struct ks_bytes rest)
 {
 	return rest.size >= 3 && rest.data[0] == '%' && (rest.data[1] == '2' || rest.data[1] == '3') &&
-	       (memcmp(rest.data, "%23", 3) == 0 || memcmp(rest.data, "%25", 3) == 0 || strncasecmp((const char *)rest.data, "%3f", 3) == 0);
+	       (memcmp(rest.data, "%23", 3) == 0 || memcmp(rest.data, "%25", 3) == 0 ||
+		strncasecmp((const char *)rest.data, "%3f", 3) == 0);
 }
 
 static int take_path(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes typed)
@@ -494,13 +531,17 @@ static int take_path(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes
 
 	if (!path)
 		return ks_nomem(ctx);
-	if (typed.size > 2 && memcmp(typed.data, "./", 2) == 0 && typed.data[2] != '/' && !(typed.size == 3 && typed.data[2] == '-'))
+	if (typed.size > 2 && memcmp(typed.data, "./", 2) == 0 && typed.data[2] != '/' &&
+	    !(typed.size == 3 && typed.data[2] == '-'))
 		typed = slice(typed, 2, typed.size);
 	if (typed.size == 0)
 		return ks_fail(ctx, KS_EADDRESS, "the address names no file");
 	if (typed.size > 1 && memcmp(typed.data, "~/", 2) == 0)
-		return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "the address begins with ~, which only a shell understands, and not behind a colon"),
-			       "write the folder out, or \"$HOME/...\"");
+		return ks_hint(
+			ctx,
+			ks_fail(ctx, KS_EADDRESS,
+				"the address begins with ~, which only a shell understands, and not behind a colon"),
+			"write the folder out, or \"$HOME/...\"");
 	while (typed.size) {
 		bool escaped = escaped_in_path(typed);
 
@@ -564,7 +605,9 @@ static int refuse_scheme(struct ks_ctx *ctx, struct ks_bytes base, size_t length
 		near ? near : "", near ? ":\"?" : "");
 	if (access(path, F_OK) == 0)
 		return ks_hint(ctx, KS_EADDRESS, "there is a file of that name: write ./%s", shown);
-	return ks_hint(ctx, KS_EADDRESS, "the kinds are p12: pem: der: p7: pkcs11:; a file with a colon in its name is written ./%s", shown);
+	return ks_hint(ctx, KS_EADDRESS,
+		       "the kinds are p12: pem: der: p7: pkcs11:; a file with a colon in its name is written ./%s",
+		       shown);
 }
 
 static int parse_file(struct ks_where *where, struct ks_ctx *ctx, const struct parts *parts, size_t scheme)
@@ -597,7 +640,8 @@ static struct parts split(struct ks_bytes text)
 		return parts;
 	}
 	for (size_t i = 0; parts.fragment.size && i < sizeof(queries) / sizeof(*queries); i++) {
-		const unsigned char *at = memmem(parts.fragment.data, parts.fragment.size, queries[i], strlen(queries[i]));
+		const unsigned char *at =
+			memmem(parts.fragment.data, parts.fragment.size, queries[i], strlen(queries[i]));
 
 		if (at) {
 			question = (size_t)(at - parts.fragment.data);
@@ -616,7 +660,8 @@ static int parse_address(struct ks_where *where, struct ks_ctx *ctx, const struc
 	if (length == 6 && strncasecmp((const char *)parts->base.data, "pkcs11", 6) == 0)
 		return parse_token(where, ctx, parts);
 	for (size_t i = 0; length && schemes[i]; i++) {
-		if (strlen(schemes[i]) == length && strncasecmp((const char *)parts->base.data, schemes[i], length) == 0) {
+		if (strlen(schemes[i]) == length &&
+		    strncasecmp((const char *)parts->base.data, schemes[i], length) == 0) {
 			rc = set_text(&where->scheme, ctx, ks_bytes_of(schemes[i]));
 			return rc < 0 ? rc : parse_file(where, ctx, parts, length);
 		}
@@ -642,8 +687,8 @@ static int refuse_alias(struct ks_ctx *ctx, const char *name)
 			list[count++] = row->name;
 	}
 	near = ks_nearest(name, list);
-	ks_fail(ctx, KS_ENOTFOUND, "the configuration has no store \"%s\"%s%s%s", shown, near ? "; did you mean \"@" : "",
-		near ? near : "", near ? "\"?" : "");
+	ks_fail(ctx, KS_ENOTFOUND, "the configuration has no store \"%s\"%s%s%s", shown,
+		near ? "; did you mean \"@" : "", near ? near : "", near ? "\"?" : "");
 	return ks_hint(ctx, KS_ENOTFOUND, "put a section [store %s] with uri = ... into the configuration", shown);
 }
 
@@ -662,7 +707,8 @@ static int parse_alias(struct ks_where *where, struct ks_ctx *ctx, const struct 
 		return refuse_alias(ctx, where->alias);
 	configured = split(ks_bytes_of(uri));
 	if (configured.base.size == 0 || configured.base.data[0] == '@')
-		return ks_fail(ctx, KS_ECONFIG, "the configuration's store \"%s\" has no address of its own", where->alias);
+		return ks_fail(ctx, KS_ECONFIG, "the configuration's store \"%s\" has no address of its own",
+			       where->alias);
 	rc = parse_address(where, ctx, &configured);
 	if (rc == 0 && source && !where->pin_source)
 		rc = set_text(&where->pin_source, ctx, ks_bytes_of(source));
@@ -698,7 +744,8 @@ int ks_where_parse(struct ks_where **out, struct ks_ctx *ctx, const char *text)
 		return ks_fail(ctx, KS_EADDRESS, "an address has at most %d bytes", LONGEST_ADDRESS);
 	parts = split(ks_bytes_of(text));
 	if (parts.base.size == 0)
-		return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "the address names no store"), "a # in a file name is written %%23");
+		return ks_hint(ctx, ks_fail(ctx, KS_EADDRESS, "the address names no store"),
+			       "a # in a file name is written %%23");
 	rc = parts.base.data[0] == '@' ? parse_alias(where, ctx, &parts) : parse_address(where, ctx, &parts);
 	if (rc < 0) {
 		shown = named(parts.base);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every PKCS#12, PEM, DER, PKCS#7, request and CRL record of the corpus: its type is found by content, and it gives the counts or
- * the refusal that the manifest expects. One TAP line a file. Keys whose password is known are opened.
+ * Every PKCS#12, PEM, DER, PKCS#7, request and CRL record of the corpus: its type is found by content, and it gives
+ * the counts or the refusal that the manifest expects. One TAP line a file. Keys whose password is known are opened.
  */
 #include "file/codecs.h"
 
@@ -74,9 +74,9 @@ static const struct ks_codec *probed(struct ks_bytes bytes)
 /* ---- one record ---- */
 
 struct outcome {
-	int status;		/* of decoding; KS_EFORMAT when nothing knows the type */
+	int status; /* of decoding; KS_EFORMAT when nothing knows the type */
 	struct ks_counts counts;
-	int key_status;		/* first failure of opening a key */
+	int key_status; /* first failure of opening a key */
 	size_t problems;
 	char words[1024];
 };
@@ -141,7 +141,8 @@ static bool count_fits(const json_t *record, const char *key, size_t found)
 
 static bool counts_fit(const json_t *record, const struct outcome *outcome)
 {
-	return count_fits(record, "keys", outcome->counts.keys) && count_fits(record, "certs", outcome->counts.certificates) &&
+	return count_fits(record, "keys", outcome->counts.keys) &&
+	       count_fits(record, "certs", outcome->counts.certificates) &&
 	       count_fits(record, "secret", outcome->counts.secret_keys);
 }
 
@@ -152,7 +153,8 @@ static bool fits(const json_t *record, const struct outcome *outcome)
 
 	if (strcmp(expect, "ok") == 0)
 		return outcome->status == 0 && outcome->key_status == 0 && counts_fit(record, outcome) &&
-		       (strcmp(format, "csr") != 0 || counts->requests == 1) && (strcmp(format, "crl") != 0 || counts->crls == 1);
+		       (strcmp(format, "csr") != 0 || counts->requests == 1) &&
+		       (strcmp(format, "crl") != 0 || counts->crls == 1);
 	if (strcmp(expect, "reject") == 0)
 		return outcome->status < 0;
 	if (strcmp(expect, "public-key-only") == 0)
@@ -164,7 +166,8 @@ static bool fits(const json_t *record, const struct outcome *outcome)
 	if (strcmp(expect, "policy") == 0)
 		return outcome->status == 0 ? counts_fit(record, outcome) : outcome->words[0] != '\0';
 	if (strcmp(expect, "reject-or-partial") == 0)
-		return outcome->status < 0 || outcome->key_status < 0 || outcome->problems > 0 || counts_fit(record, outcome);
+		return outcome->status < 0 || outcome->key_status < 0 || outcome->problems > 0 ||
+		       counts_fit(record, outcome);
 	return strcmp(expect, "no-crash") == 0;
 }
 
@@ -202,9 +205,10 @@ static void judge(const char *folder, const json_t *record)
 	good = fits(record, &outcome);
 	printf("%s %d - %s\n", good ? "ok" : "not ok", number, name);
 	if (!good || outcome.status < 0 || outcome.key_status < 0)
-		printf("# expected %s; got status %d, key %d, %zu keys, %zu certificates, %zu secret keys, %zu problems: %s\n",
-		       text_of(record, "expect"), outcome.status, outcome.key_status, outcome.counts.keys, outcome.counts.certificates,
-		       outcome.counts.secret_keys, outcome.problems, outcome.words);
+		printf("# expected %s; got status %d, key %d, %zu keys, %zu certificates, %zu secret keys, %zu "
+		       "problems: %s\n",
+		       text_of(record, "expect"), outcome.status, outcome.key_status, outcome.counts.keys,
+		       outcome.counts.certificates, outcome.counts.secret_keys, outcome.problems, outcome.words);
 	failures += !good;
 	if (ks_ctx_free(ctx) < 0)
 		abort();
@@ -219,7 +223,8 @@ static void judge_folder(const char *corpus, const char *name)
 	size_t i;
 
 	records = json_load_file(manifest, 0, &error);
-	json_array_foreach(records, i, record) {
+	json_array_foreach(records, i, record)
+	{
 		if (listed(text_of(record, "format")))
 			judge(folder, record);
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Seeded damage: each sample is altered in a thousand ways (or as many as the first argument says) and read again, in this
- * process. No crash, no hang, no refusal without words; a store under a MAC that is accepted holds what it held.
+ * Seeded damage: each sample is altered in a thousand ways (or as many as the first argument says) and read again,
+ * in this process. No crash, no hang, no refusal without words; a store under a MAC that is accepted holds what it
+ * held.
  *
- *	mutate [COUNT [SEED]]	one TAP line a sample; a failure names the mutant, and `mutate NUMBER+1 SEED` ends with it
+ * mutate [COUNT [SEED]]   one TAP line a sample; a failure names the mutant, and `mutate NUMBER+1 SEED` ends with it
  *
  * A mutant that crashes or takes ten seconds is named by the signal handler.
  */
@@ -17,12 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAFETY_STOP 60	   /* seconds for one mutant; a machine under load included */
+#define SAFETY_STOP 60 /* seconds for one mutant; a machine under load included */
 #define MUTANTS_A_CONTEXT 25 /* the derivation budget is a context's */
 
 static const struct sample {
 	const char *file;
-	bool mac;	/* an accepted mutant must not hold anything else */
+	bool mac; /* an accepted mutant must not hold anything else */
 } samples[] = {
 	{ "der-certificate.der", false },
 	{ "der-clear-key.der", false },
@@ -112,7 +113,8 @@ static void push_piece(struct ks_buffer *bytes)
 /* Lengths and tags that have broken other readers. */
 static void put_nasty(struct ks_buffer *bytes)
 {
-	static const unsigned char nasty[] = { 0x00, 0x80, 0x81, 0x82, 0x84, 0x88, 0xff, 0x7f, 0x1f, 0x24, 0x30, 0xa0, 0x05, '-', '\n', '=' };
+	static const unsigned char nasty[] = { 0x00, 0x80, 0x81, 0x82, 0x84, 0x88, 0xff, 0x7f,
+					       0x1f, 0x24, 0x30, 0xa0, 0x05, '-',  '\n', '=' };
 
 	for (uint32_t left = 1 + roll(3); left; left--)
 		bytes->data[roll((uint32_t)bytes->size)] = nasty[roll(sizeof(nasty))];
@@ -129,7 +131,8 @@ static void put_run(struct ks_buffer *bytes)
 
 static void damage(struct ks_buffer *bytes)
 {
-	static void (*const ways[])(struct ks_buffer *bytes) = { flip_bits, flip_bits, set_bytes, cut_end, drop_piece, push_piece, put_nasty, put_run };
+	static void (*const ways[])(struct ks_buffer * bytes) = { flip_bits,  flip_bits,  set_bytes, cut_end,
+								  drop_piece, push_piece, put_nasty, put_run };
 
 	if (bytes->size)
 		ways[roll(sizeof(ways) / sizeof(*ways))](bytes);
@@ -184,7 +187,8 @@ static volatile unsigned running_number;
 static void tell(int signal_number)
 {
 	char text[256];
-	int size = snprintf(text, sizeof(text), "Bail out! signal %d at mutant %u of %s\n", signal_number, running_number, running_file);
+	int size = snprintf(text, sizeof(text), "Bail out! signal %d at mutant %u of %s\n", signal_number,
+			    running_number, running_file);
 
 	if (size > 0 && write(STDOUT_FILENO, text, (size_t)size) < 0)
 		_exit(98);
@@ -196,7 +200,8 @@ static struct ks_ctx *fresh_context(struct ks_secret **secret)
 	struct ks_settings settings = { .max_iterations = 2000000 };
 	struct ks_ctx *ctx = NULL;
 
-	if (ks_ctx_new(&ctx, &settings) < 0 || ks_secret_new(secret, ctx) < 0 || ks_secret_append(*secret, ctx, "sample", 6) < 0)
+	if (ks_ctx_new(&ctx, &settings) < 0 || ks_secret_new(secret, ctx) < 0 ||
+	    ks_secret_append(*secret, ctx, "sample", 6) < 0)
 		abort();
 	return ctx;
 }
@@ -245,7 +250,8 @@ static const char *judge(const struct sample *sample, const struct trial *good, 
 	return NULL;
 }
 
-static const char *run_sample(const struct sample *sample, unsigned count, uint64_t seed, unsigned *accepted, double *slowest)
+static const char *run_sample(const struct sample *sample, unsigned count, uint64_t seed, unsigned *accepted,
+			      double *slowest)
 {
 	ks_auto(buffer) bytes = read_sample(sample->file);
 	const struct ks_codec *codec = trial_codec(ks_buffer_bytes(bytes));

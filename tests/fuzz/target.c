@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ks_ctx *ctx = NULL;
 	struct trial trial;
 
-	if (ks_ctx_new(&ctx, &settings) < 0 || ks_secret_new(&secret, ctx) < 0 || ks_secret_append(secret, ctx, "sample", 6) < 0)
+	if (ks_ctx_new(&ctx, &settings) < 0 || ks_secret_new(&secret, ctx) < 0 ||
+	    ks_secret_append(secret, ctx, "sample", 6) < 0)
 		abort();
 	trial = trial_run(ctx, NULL, KS_BYTES(data, size), secret);
 	if (trial.broken) {

@@ -25,7 +25,8 @@ const struct ks_codec *trial_codec(struct ks_bytes bytes)
 	return best;
 }
 
-static int read_copy(struct ks_set **out, struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes, struct ks_secret *secret)
+static int read_copy(struct ks_set **out, struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes,
+		     struct ks_secret *secret)
 {
 	struct ks_buffer *copy = ks_buffer_new(bytes.size);
 	ks_auto(set) set = NULL;
@@ -72,7 +73,8 @@ static void use_items(struct trial *trial, struct ks_ctx *ctx, struct ks_set *se
 		put_digest(digests, item->id);
 		put_digest(digests, KS_BYTES(&item->kind, sizeof(item->kind)));
 		put_digest(digests, ks_bytes_of(named));
-		if (item->kind == KS_CERTIFICATE && ks_certificate_facts(&facts, item->der) == 0 && facts.alternative_names.data)
+		if (item->kind == KS_CERTIFICATE && ks_certificate_facts(&facts, item->der) == 0 &&
+		    facts.alternative_names.data)
 			ks_altnames_read(&names, ctx, facts.alternative_names);
 		ks_altnames_free(&names);
 		if (item->kind == KS_PRIVATE_KEY)
@@ -82,7 +84,8 @@ static void use_items(struct trial *trial, struct ks_ctx *ctx, struct ks_set *se
 }
 
 /* What was read can be written, or is refused with a reason; and what was written can be read. */
-static const char *write_again(struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_set *set, struct ks_secret *secret)
+static const char *write_again(struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_set *set,
+			       struct ks_secret *secret)
 {
 	ks_auto(buffer) out = ks_buffer_new((size_t)64 << 20);
 	ks_auto(plan) plan = NULL;
@@ -98,7 +101,8 @@ static const char *write_again(struct ks_ctx *ctx, const struct ks_codec *codec,
 	return ks_set_count(again) == ks_set_count(set) ? NULL : "what was written has another number of items";
 }
 
-struct trial trial_run(struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes, struct ks_secret *secret)
+struct trial trial_run(struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes,
+		       struct ks_secret *secret)
 {
 	struct trial trial = { .status = KS_EFORMAT };
 	ks_auto(entries) entries = NULL;

@@ -23,7 +23,8 @@ static int finish(void **state)
 	return ks_ctx_free(ctx);
 }
 
-static struct ks_item *add_certificate(const char *subject, const char *issuer, EVP_PKEY *key, EVP_PKEY *signer, const char *id)
+static struct ks_item *add_certificate(const char *subject, const char *issuer, EVP_PKEY *key, EVP_PKEY *signer,
+				       const char *id)
 {
 	struct made made = { .subject = subject, .issuer = issuer, .key = key, .signer = signer };
 	struct ks_item *item = ks_set_add(set, KS_CERTIFICATE);
@@ -241,9 +242,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_id_decides_before_the_public_key, start, finish),
 		cmocka_unit_test_setup_teardown(an_id_that_the_public_key_denies_does_not_pair, start, finish),
 		cmocka_unit_test_setup_teardown(equal_labels_do_not_pair, start, finish),
-		cmocka_unit_test_setup_teardown(two_sealed_keys_with_one_id_stay_unpaired_and_are_reported, start, finish),
-		cmocka_unit_test_setup_teardown(a_device_key_finds_its_certificate_through_its_public_key, start, finish),
-		cmocka_unit_test_setup_teardown(chains_are_followed_and_their_members_stand_no_more_alone, start, finish),
+		cmocka_unit_test_setup_teardown(two_sealed_keys_with_one_id_stay_unpaired_and_are_reported, start,
+						finish),
+		cmocka_unit_test_setup_teardown(a_device_key_finds_its_certificate_through_its_public_key, start,
+						finish),
+		cmocka_unit_test_setup_teardown(chains_are_followed_and_their_members_stand_no_more_alone, start,
+						finish),
 		cmocka_unit_test_setup_teardown(issuers_in_a_circle_end, start, finish),
 		cmocka_unit_test_setup_teardown(every_item_is_counted_once, start, finish),
 		cmocka_unit_test_setup_teardown(equal_items_cost_no_more_than_different_ones, start, finish),

@@ -14,11 +14,11 @@
 
 struct made {
 	const char *subject;
-	const char *issuer;		/* NULL = the subject */
-	const char *extensions[3];	/* basicConstraints, keyUsage, extendedKeyUsage in OpenSSL's words; NULL = none */
-	const char *names;		/* subjectAltName in OpenSSL's words, or NULL */
-	EVP_PKEY *key;			/* borrowed; NULL = a fresh one */
-	EVP_PKEY *signer;		/* borrowed; NULL = key */
+	const char *issuer; /* NULL = the subject */
+	const char *extensions[3]; /* basicConstraints, keyUsage, extendedKeyUsage in OpenSSL's words; NULL = none */
+	const char *names; /* subjectAltName in OpenSSL's words, or NULL */
+	EVP_PKEY *key; /* borrowed; NULL = a fresh one */
+	EVP_PKEY *signer; /* borrowed; NULL = key */
 };
 
 static inline int made_extend(X509 *certificate, int nid, const char *value)
@@ -43,11 +43,13 @@ static inline int made_fill(X509 *certificate, struct ks_ctx *ctx, const struct 
 		if (!made_extend(certificate, nids[i], made->extensions[i]))
 			return 0;
 	}
-	return X509_set_version(certificate, X509_VERSION_3) && made_extend(certificate, NID_subject_alt_name, made->names) &&
+	return X509_set_version(certificate, X509_VERSION_3) &&
+	       made_extend(certificate, NID_subject_alt_name, made->names) &&
 	       ASN1_INTEGER_set(X509_get_serialNumber(certificate), 0x1234) &&
 	       ASN1_TIME_set(X509_getm_notBefore(certificate), MADE_FROM) &&
-	       ASN1_TIME_set(X509_getm_notAfter(certificate), MADE_UNTIL) && X509_set_subject_name(certificate, subject) &&
-	       X509_set_issuer_name(certificate, issuer) && X509_set_pubkey(certificate, key) &&
+	       ASN1_TIME_set(X509_getm_notAfter(certificate), MADE_UNTIL) &&
+	       X509_set_subject_name(certificate, subject) && X509_set_issuer_name(certificate, issuer) &&
+	       X509_set_pubkey(certificate, key) &&
 	       X509_sign(certificate, made->signer ? made->signer : key, EVP_sha256());
 }
 

@@ -105,8 +105,10 @@ static void every_string_type_is_read(void **state)
 	} cases[] = {
 		{ KS_BYTES("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x14\x02\xe9z", 15), "CN=\xc3\xa9z" },
 		{ KS_BYTES("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x1e\x02\x01\x0d", 15), "CN=\xc4\x8d" },
-		{ KS_BYTES("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x1e\x04\xd8\x3d\xde\x00", 17), "CN=\xf0\x9f\x98\x80" },
-		{ KS_BYTES("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x1c\x04\x00\x01\xf6\x00", 17), "CN=\xf0\x9f\x98\x80" },
+		{ KS_BYTES("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x1e\x04\xd8\x3d\xde\x00", 17),
+		  "CN=\xf0\x9f\x98\x80" },
+		{ KS_BYTES("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x1c\x04\x00\x01\xf6\x00", 17),
+		  "CN=\xf0\x9f\x98\x80" },
 		{ KS_BYTES("\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x1e\x01\x41", 14), "CN=\\41" },
 		{ KS_BYTES("\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x02\x01\x41", 14), "CN=#020141" },
 		{ KS_BYTES("\x30\x00", 2), "" },
@@ -134,9 +136,10 @@ static void the_common_name_is_plain_text(void **state)
 
 static void alternative_names_survive_der(void **state)
 {
-	static const char *const typed[] = { "dns:www.example.org", "DNS:*.example.org", "email:a@example.org", "ip:192.0.2.1",
-					     "ip:2001:DB8:0:0::1",  "uri:https://x.example/?a=b", "upn:someone@corp.example",
-					     "dirname:CN=x,O=y" };
+	static const char *const typed[] = { "dns:www.example.org",      "DNS:*.example.org",
+					     "email:a@example.org",      "ip:192.0.2.1",
+					     "ip:2001:DB8:0:0::1",       "uri:https://x.example/?a=b",
+					     "upn:someone@corp.example", "dirname:CN=x,O=y" };
 	struct ks_altnames names = { 0 }, again = { 0 };
 	ks_auto(buffer) der = ks_buffer_new(4096);
 
@@ -158,7 +161,8 @@ static void alternative_names_survive_der(void **state)
 /* OpenSSL encodes, we read and encode again: the same bytes, also for kinds that nobody types. */
 static void openssl_s_alternative_names_come_back_byte_for_byte(void **state)
 {
-	struct made made = { .subject = "CN=x", .names = "DNS:a.example,IP:192.0.2.7,RID:1.2.3,otherName:1.2.3.4;UTF8:some" };
+	struct made made = { .subject = "CN=x",
+			     .names = "DNS:a.example,IP:192.0.2.7,RID:1.2.3,otherName:1.2.3.4;UTF8:some" };
 	ks_auto(buffer) certificate = made_certificate(ctx, &made);
 	ks_auto(buffer) der = ks_buffer_new(4096);
 	struct ks_altnames names = { 0 };
@@ -184,8 +188,11 @@ static void openssl_s_alternative_names_come_back_byte_for_byte(void **state)
 
 static void bad_alternative_names_are_refused(void **state)
 {
-	static const char *const typed[] = { "www.example.org", "dsn:www.example.org", "dns:", "dns:a..b", "dns:-a.b", "dns:a b", "dns:\xc3\xa9.b",
-					     "email:nobody", "email:@b", "ip:1.2.3", "ip:1.2.3.4/8", "uri:nothing", "upn:x", "dirname:x" };
+	static const char *const typed[] = {
+		"www.example.org", "dsn:www.example.org", "dns:",         "dns:a..b", "dns:-a.b",
+		"dns:a b",         "dns:\xc3\xa9.b",      "email:nobody", "email:@b", "ip:1.2.3",
+		"ip:1.2.3.4/8",    "uri:nothing",         "upn:x",        "dirname:x"
+	};
 	struct ks_altnames names = { 0 };
 
 	(void)state;

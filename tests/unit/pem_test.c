@@ -13,8 +13,8 @@
 #include <time.h>
 
 static struct ks_ctx *ctx;
-static const char *answer;	/* what is said when a password is asked for */
-static char asked[128];		/* by which label */
+static const char *answer; /* what is said when a password is asked for */
+static char asked[128]; /* by which label */
 
 static int ask(void *user, struct ks_ctx *asking, const struct ks_question *question, struct ks_secret *into)
 {
@@ -93,8 +93,8 @@ static struct ks_buffer *rewritten(struct ks_set *set)
 	return out;
 }
 
-static const char *const pem_samples[] = { "pem-key-and-chain.pem", "pem-sealed-key-of-1996.pem", "pem-sealed-key.pem", "pem-trusted-certificate.pem",
-				       "pem-with-bag-attributes.pem" };
+static const char *const pem_samples[] = { "pem-key-and-chain.pem", "pem-sealed-key-of-1996.pem", "pem-sealed-key.pem",
+					   "pem-trusted-certificate.pem", "pem-with-bag-attributes.pem" };
 
 static void what_is_not_changed_is_written_byte_for_byte(void **state)
 {
@@ -201,8 +201,11 @@ static struct ks_buffer *block_of(const char *label, struct ks_bytes der)
 	return out;
 }
 
-/* `pattern`: %A a certificate's block, %a the same without the last line end, %D its DER, %K a clear key's block, %H the first
- * half of %A, %C %A with CRLF, %I indented, %S without END, %B bare base64, %0 a NUL, %^ a byte-order mark; the rest is text. */
+/*
+ * `pattern`: %A a certificate's block, %a the same without the last line end, %D its DER, %K a clear key's block, %H
+ * the first half of %A, %C %A with CRLF, %I indented, %S without END, %B bare base64, %0 a NUL, %^ a byte-order
+ * mark; the rest is text.
+ */
 static struct ks_buffer *odd_file(const char *pattern)
 {
 	ks_auto(buffer) der = sample("der-certificate.der");
@@ -284,7 +287,8 @@ static void every_block_is_accounted_for(void **state)
 		{ "%K-----BEGIN CERTIFICATE-----\nMI!!\n-----END CERTIFICATE-----\n", 1, 0, 0, 1 },
 		{ "%K-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 1, 0, 0, 1 },
 		{ "%K-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n", 1, 0, 0, 1 },
-		{ "%K-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n", 1, 0, 1, 0 },
+		{ "%K-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n", 1, 0, 1,
+		  0 },
 		{ "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n%K", 1, 0, 1, 0 },
 		{ "%B", 1, 0, 0, 0 },
 	};
@@ -302,8 +306,9 @@ static void every_block_is_accounted_for(void **state)
 		facts = ks_set_facts(set);
 		if (facts->blocks_ok != cases[i].ok || facts->blocks_duplicate != cases[i].duplicate ||
 		    facts->blocks_foreign != cases[i].foreign || facts->blocks_damaged != cases[i].damaged)
-			fail_msg("%s: %zu ok, %zu duplicate, %zu foreign, %zu damaged", cases[i].pattern, facts->blocks_ok,
-				 facts->blocks_duplicate, facts->blocks_foreign, facts->blocks_damaged);
+			fail_msg("%s: %zu ok, %zu duplicate, %zu foreign, %zu damaged", cases[i].pattern,
+				 facts->blocks_ok, facts->blocks_duplicate, facts->blocks_foreign,
+				 facts->blocks_damaged);
 		assert_int_equal(facts->blocks_damaged == 0, ks_set_problem_at(set, 0) == NULL);
 		out = rewritten(set);
 		assert_int_equal(decode(&again, ks_buffer_bytes(out)), 0);
@@ -328,7 +333,8 @@ static void what_is_no_pem_is_refused(void **state)
 		{ "only words\n", KS_EFORMAT, "no PEM block" },
 		{ "<!DOCTYPE html><html>404</html>", KS_EFORMAT, "no PEM block" },
 		{ "-----BEGIN CERTIFICATE-----\nMIIB", KS_EDAMAGED, "the file ends inside it" },
-		{ "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", KS_EDAMAGED, "CERTIFICATE block on line 1" },
+		{ "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", KS_EDAMAGED,
+		  "CERTIFICATE block on line 1" },
 	};
 
 	(void)state;
@@ -362,7 +368,9 @@ static void an_emptied_store_is_told_from_an_empty_file(void **state)
 
 static void labels_and_ids_survive_with_every_byte(void **state)
 {
-	static const char *const labels[] = { "web", "two words", " edges ", "line\nend\x1b", "back\\x41slash", "\xff\xfe", "\xc3\xa9t\xc3\xa9", "" };
+	static const char *const labels[] = {
+		"web", "two words", " edges ", "line\nend\x1b", "back\\x41slash", "\xff\xfe", "\xc3\xa9t\xc3\xa9", ""
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
@@ -521,8 +529,17 @@ static double seconds_for(const char *unit, size_t bytes)
 
 static void no_shape_of_file_makes_the_scan_slow(void **state)
 {
-	static const char *const units[] = { "-----BEGIN CERTIFICATE-----\n", "-----BEGIN ", "~", " ", "-", "\n", "-----END ", "a-----BEGIN X-----",
-					     "~~~~-----BEGIN X", "-----BEGIN A-----\n-----END B-----\n", "0\x82" };
+	static const char *const units[] = { "-----BEGIN CERTIFICATE-----\n",
+					     "-----BEGIN ",
+					     "~",
+					     " ",
+					     "-",
+					     "\n",
+					     "-----END ",
+					     "a-----BEGIN X-----",
+					     "~~~~-----BEGIN X",
+					     "-----BEGIN A-----\n-----END B-----\n",
+					     "0\x82" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {

@@ -161,8 +161,10 @@ static void a_token_address_becomes_canonical(void **state)
 	const CK_TOKEN_INFO *token;
 
 	(void)state;
-	assert_int_equal(ks_where_parse(&where, ctx, "PKCS11:object=my%20key;id=%01%ab;type=private;token=usb%28hsm%29%00%00"
-						     "?pin-source=prompt&module-path=/usr/lib/x.so"), 0);
+	assert_int_equal(ks_where_parse(&where, ctx,
+					"PKCS11:object=my%20key;id=%01%ab;type=private;token=usb%28hsm%29%00%00"
+					"?pin-source=prompt&module-path=/usr/lib/x.so"),
+			 0);
 	assert_true(ks_where_is_token(where));
 	token = p11_kit_uri_get_token_info(where->uri);
 	assert_memory_equal(token->label, "usb(hsm)                        ", 32);
@@ -198,7 +200,8 @@ static void what_p11_kit_forgives_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		ks_auto(where) where = NULL;
 
-		if (ks_where_parse(&where, ctx, cases[i].typed) != KS_EADDRESS || !strstr(ks_ctx_text(ctx), cases[i].said))
+		if (ks_where_parse(&where, ctx, cases[i].typed) != KS_EADDRESS ||
+		    !strstr(ks_ctx_text(ctx), cases[i].said))
 			fail_msg("%s: %d %s", cases[i].typed, ks_ctx_status(ctx), ks_ctx_text(ctx));
 	}
 	assert_non_null(strstr(ks_ctx_text(ctx), "pkcs11:"));
