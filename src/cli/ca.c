@@ -73,6 +73,7 @@ static int init_wish(struct ks_ca_wish *wish, struct run *run, struct ks_where *
 		.spec = options->type,
 		.days = options->days,
 		.password = *password,
+		.pin_source = init_source(run),
 	};
 	return rc;
 }

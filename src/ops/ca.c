@@ -218,6 +218,13 @@ static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 	rc = ks_store_open_only(&making->store, making->ctx, where, KS_WRITE | KS_CREATE | KS_LOGIN, &only);
 	if (rc == 0)
 		rc = key_item(&item, making->store, where);
+	if (rc == 0 && making->wish->spec.type != KS_KEY_UNKNOWN && item->key.type != KS_KEY_UNKNOWN &&
+	    (item->key.type != spec->type || item->key.bits != spec->bits))
+		return ks_hint(making->ctx, ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type", where->text),
+			       "leave out --type to use it, or choose another label");
+	if (rc == 0)
+		ks_notice(making->ctx, KS_EEXISTS, where->text, "choose another label if the CA shall have a key of its own",
+			  "the key %s was there already and is the CA's now", where->text);
 	if (rc == KS_ENOTFOUND && making->store) {
 		ks_forgive(making->ctx);
 		rc = ks_generate(&item, making->store, &wish, false);
@@ -286,9 +293,27 @@ static char *key_address(const struct ks_where *where)
 	return address;
 }
 
+/* Where the key's secret will come from: not from a descriptor or a person of today; a file's path becomes absolute. */
+static int put_pin_source(struct ks_buffer *out, struct making *making)
+{
+	const struct ks_where *where = making->wish->key;
+	const char *source = making->wish->pin_source ? making->wish->pin_source : where ? where->pin_source : NULL;
+	ks_auto_mem char *here = NULL;
+
+	if (!source || (!where && !making->wish->password) || strncmp(source, "fd:", 3) == 0 || strcmp(source, "prompt") == 0)
+		return 0;
+	if (strpbrk(source, "\r\n"))
+		return ks_fail(making->ctx, KS_EUSAGE, "a PIN source has no line ends");
+	if (strncmp(source, "file:", 5) != 0 || source[5] == '/')
+		return ks_buffer_format(out, "pin-source = %s\n", source);
+	here = getcwd(NULL, 0);
+	return here ? ks_buffer_format(out, "pin-source = file:%s/%s\n", here, source + 5) : ks_nomem(making->ctx);
+}
+
 static int write_conf(struct making *making)
 {
 	const struct ks_where *where = making->wish->key;
+	int rc;
 	ks_auto_mem char *key = where ? key_address(where) : strdup(OWN_KEY);
 	ks_auto_mem char *name = ks_name_text(KS_BYTES(making->name, (size_t)making->name_size));
 	ks_auto(buffer) text = ks_buffer_new(65536);
@@ -296,12 +321,9 @@ static int write_conf(struct making *making)
 	if (!key || !name || !text)
 		return ks_nomem(making->ctx);
 	ks_buffer_format(text, "# What this CA is, and where its key lives.\n[ca]\nname = %s\nkey = %s\n", name, key);
-	if (where && where->pin_source && strpbrk(where->pin_source, "\r\n"))
-		return ks_fail(making->ctx, KS_EUSAGE, "a PIN source has no line ends");
-	if (where && where->pin_source)
-		ks_buffer_format(text, "pin-source = %s\n", where->pin_source);
-	if (text->status < 0)
-		return ks_fail(making->ctx, text->status, "ca.conf does not fit");
+	rc = put_pin_source(text, making);
+	if (rc < 0 || text->status < 0)
+		return ks_while(making->ctx, rc < 0 ? rc : text->status, "writing ca.conf");
 	return write_inside(making->ctx, ks_folder_path(making->folder), "ca.conf", ks_buffer_bytes(text), false);
 }
 
@@ -506,6 +528,9 @@ static int unseal(struct ks_buffer **clear, struct ks_ca *ca, const char *path, 
 
 	if (rc == 0)
 		rc = ks_ask(ca->ctx, &question, password);
+	if (rc == KS_ENOSECRET && !ca->pin_source)
+		return ks_hint(ca->ctx, ks_fail(ca->ctx, rc, "the CA's key %s is sealed, and nobody gives its password", path),
+			       "name its source: --ca-pin-source file:PATH, or pin-source = file:PATH in %s/ca.conf", ca->shown);
 	if (rc == 0)
 		rc = ks_sealed_key_open(clear, ca->ctx, sealed, password, NULL);
 	return ks_while(ca->ctx, rc, "opening the CA's key %s", path);

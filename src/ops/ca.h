@@ -17,6 +17,7 @@ struct ks_ca_wish {
 	struct ks_keyspec spec;		/* UNKNOWN = ec:p256 */
 	unsigned days;			/* 0 = 3650 */
 	struct ks_secret *password;	/* seals ca.key; NULL = the key is left in the clear, mode 0600 */
+	const char *pin_source;		/* where the key's secret comes from later, for ca.conf; NULL = the key address's own */
 };
 /* Makes the folder, complete or not at all. KS_EEXISTS. */
 int ks_ca_init(struct ks_ctx *ctx, const char *dir, const struct ks_ca_wish *wish);
