@@ -461,13 +461,13 @@ static struct ks_p11_snapshot *snapshot_new(void)
 	return snapshot;
 }
 
-/* A failure of the device or of memory ends the listing; the rest belongs to the one object. */
+/* A failure of the device or of memory, or a lie, ends the listing; the rest belongs to the one object. */
 static bool fatal(CK_RV rv)
 {
 	int status = ks_p11_status(rv);
 
-	return status == KS_EGONE || status == KS_ENOMEM || status == KS_ELOCKED || rv == CKR_DEVICE_ERROR ||
-	       rv == CKR_USER_NOT_LOGGED_IN;
+	return status == KS_EGONE || status == KS_ELIES || status == KS_ENOMEM || status == KS_ELOCKED ||
+	       rv == CKR_DEVICE_ERROR || rv == CKR_USER_NOT_LOGGED_IN;
 }
 
 static int snapshot_read(struct ks_p11_snapshot *snapshot, struct ks_p11_token *token, CK_SESSION_HANDLE session,
