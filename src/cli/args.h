@@ -104,10 +104,10 @@ struct command {
 	const char *title; /* half a line */
 	const char *operands; /* "[STORE...]" */
 	enum value_kind looks; /* of the operands */
+	bool alone; /* needs no context: no store, no secret, no configuration */
 	size_t least, most; /* operands */
 	const char *about; /* a paragraph or two for help and the man page */
 	const char *examples; /* one a line */
-	bool alone; /* needs no context: no store, no secret, no configuration */
 	int (*run)(struct run *run);
 };
 

@@ -9,7 +9,7 @@
 #define MANY ((size_t)-1)
 
 const struct command commands[] = {
-	[VERB_LIST] = { "list", "what is in stores", "[STORE...]", VALUE_STORE, 0, MANY,
+	[VERB_LIST] = { "list", "what is in stores", "[STORE...]", VALUE_STORE, false, 0, MANY,
 			"Lists the entries of each STORE; without STORE those of every store in the configuration and "
 			"of every token. Then "
 			"trusted CAs are only counted, unless --all is given.\n"
@@ -17,61 +17,61 @@ const struct command commands[] = {
 			"keystow list p12:alice.p12\n"
 			"keystow list --expires-within 30d -q || echo renew something\n"
 			"keystow list --json pkcs11:token=usbhsm",
-			false, list_run },
-	[VERB_SHOW] = { "show", "everything about an entry", "STORE[#LABEL]...", VALUE_STORE, 1, MANY,
+			list_run },
+	[VERB_SHOW] = { "show", "everything about an entry", "STORE[#LABEL]...", VALUE_STORE, false, 1, MANY,
 			"Shows each entry with its parts, its chain and where its key lives. Without #LABEL every "
 			"entry of the store is shown.",
 			"keystow show p12:alice.p12#web\n"
 			"keystow show request.csr\n"
 			"keystow show 'pkcs11:token=usbhsm;object=my_key3'",
-			false, show_run },
-	[VERB_FIND] = { "find", "search stores", "TEXT [STORE...]", VALUE_STORE, 1, MANY,
+			show_run },
+	[VERB_FIND] = { "find", "search stores", "TEXT [STORE...]", VALUE_STORE, false, 1, MANY,
 			"Looks for TEXT in labels, subjects, issuers, serial numbers, digests and alternative names; "
 			"case is ignored. Without STORE "
 			"it looks where list looks. Exit 1 when nothing matches.",
 			"keystow find example.org\n"
 			"keystow find ab12cd34 p12:alice.p12\n"
 			"keystow find --json 'CN=SSSCA' ca-bundle.pem",
-			false, find_run },
-	[VERB_DIFF] = { "diff", "what differs between two stores", "LEFT RIGHT", VALUE_STORE, 2, 2,
+			find_run },
+	[VERB_DIFF] = { "diff", "what differs between two stores", "LEFT RIGHT", VALUE_STORE, false, 2, 2,
 			"Compares entry by entry. + is only in RIGHT, - only in LEFT, ~ has the same key or label and "
 			"something else changed. Exit "
 			"1 when anything differs.",
 			"keystow diff p12:old.p12 p12:new.p12\n"
 			"keystow diff bundle.pem dir.pem --json\n"
 			"keystow diff p12:a.p12 p12:b.p12 --pin-source file:a.pin --to-pin-source file:b.pin",
-			false, diff_run },
-	[VERB_VERIFY] = { "verify", "whether entries hold together", "STORE[#LABEL]...", VALUE_STORE, 1, MANY,
+			diff_run },
+	[VERB_VERIFY] = { "verify", "whether entries hold together", "STORE[#LABEL]...", VALUE_STORE, false, 1, MANY,
 			  "Checks that key and certificate belong together, that the chain holds up to an anchor, "
 			  "dates, and key strength. With a PIN or "
 			  "password source the key also makes a signature that is verified. Exit 1 when a check fails.",
 			  "keystow verify p12:alice.p12\n"
 			  "keystow verify p12:alice.p12#web --anchors /etc/ssl/certs/ca-certificates.crt\n"
 			  "keystow verify 'pkcs11:token=usbhsm;object=my_key3' --pin-source file:usb.pin",
-			  false, verify_run },
-	[VERB_NEW] = { "new", "make an empty store", "STORE", VALUE_STORE, 1, 1,
+			  verify_run },
+	[VERB_NEW] = { "new", "make an empty store", "STORE", VALUE_STORE, false, 1, 1,
 		       "Makes a store of the named kind. A store that can be sealed asks for its password twice.",
 		       "keystow new p12:alice.p12\n"
 		       "keystow new p12:alice.p12 --pin-source file:alice.pin\n"
 		       "keystow new pem:anchors.pem",
-		       false, new_run },
-	[VERB_GENERATE] = { "generate", "make a key pair", "STORE#LABEL", VALUE_STORE, 1, 1,
+		       new_run },
+	[VERB_GENERATE] = { "generate", "make a key pair", "STORE#LABEL", VALUE_STORE, false, 1, 1,
 			    "Makes a key pair: in a token inside the device, which never gives it away; in a file "
 			    "store in software. The kind of key is "
 			    "P-256 unless --type says otherwise.",
 			    "keystow generate 'pkcs11:token=usbhsm;object=my_key3'\n"
 			    "keystow generate p12:alice.p12#web --type rsa:3072\n"
 			    "keystow generate @hsm#signer --type p384 --pin-source file:usb.pin",
-			    false, generate_run },
-	[VERB_REQUEST] = { "request", "ask a CA for a certificate", "STORE#LABEL", VALUE_STORE, 1, 1,
+			    generate_run },
+	[VERB_REQUEST] = { "request", "ask a CA for a certificate", "STORE#LABEL", VALUE_STORE, false, 1, 1,
 			   "Writes a certificate request (PKCS#10) signed by the key, wherever it lives.",
 			   "keystow request @hsm#my_key3 --subject CN=colinpaice,O=HW,C=GB -o hw.csr\n"
 			   "keystow request p12:web.p12#web --subject CN=www.example.org --san dns:www.example.org -o "
 			   "web.csr\n"
 			   "keystow request p12:web.p12#web --subject CN=web >web.csr",
-			   false, request_run },
+			   request_run },
 	[VERB_ENROLL] = { "enroll", "key, request, certificate and writing back in one step", "STORE#LABEL",
-			  VALUE_STORE, 1, 1,
+			  VALUE_STORE, false, 1, 1,
 			  "Makes the key if there is none, requests, signs with the CA of --ca, verifies, writes the "
 			  "certificate back beside the key and "
 			  "lists the result. Run again it goes on where it stopped, or says that there is nothing to "
@@ -81,45 +81,45 @@ const struct command commands[] = {
 			  "keystow enroll p12:web.p12#web --ca ./ca --subject CN=www --san dns:www.example.org "
 			  "--profile server\n"
 			  "keystow enroll @hsm --from machines.list --ca ./ca --profile mutual",
-			  false, enroll_run },
-	[VERB_COPY] = { "copy", "copy entries into another store", "FROM[#LABEL] TO[#LABEL]", VALUE_STORE, 2, 2,
+			  enroll_run },
+	[VERB_COPY] = { "copy", "copy entries into another store", "FROM[#LABEL] TO[#LABEL]", VALUE_STORE, false, 2, 2,
 			"Copies one entry or a whole store. What the target cannot hold is said; --strict refuses "
 			"instead. A key in a device cannot be "
 			"copied. The target is made when it is absent.",
 			"keystow copy p12:alice.p12 pem:alice.pem\n"
 			"keystow copy p12:alice.p12#web p12:web.p12#www\n"
 			"keystow copy bundle.pem p12:anchors.p12 --to-pin-source file:new.pin",
-			false, copy_run },
-	[VERB_INSTALL] = { "install", "put a certificate beside its key", "CERTIFICATE STORE", VALUE_STORE, 2, 2,
+			copy_run },
+	[VERB_INSTALL] = { "install", "put a certificate beside its key", "CERTIFICATE STORE", VALUE_STORE, false, 2, 2,
 			   "Writes a certificate that a CA sent, and its chain, beside the key it belongs to; the key "
 			   "is found by its public key.",
 			   "keystow install hw.pem @hsm\n"
 			   "keystow install web.p7b p12:web.p12\n"
 			   "keystow install renewed.pem p12:web.p12 --replace",
-			   false, install_run },
-	[VERB_REMOVE] = { "remove", "remove an entry", "STORE#LABEL", VALUE_STORE, 1, 1,
+			   install_run },
+	[VERB_REMOVE] = { "remove", "remove an entry", "STORE#LABEL", VALUE_STORE, false, 1, 1,
 			  "Removes the entry: its key, and its certificate with it. There is no way back; an earlier "
 			  "copy (.old) goes too when a private "
 			  "key is removed.",
 			  "keystow remove p12:alice.p12#web\n"
 			  "keystow remove p12:alice.p12#sha256:ab12cd34 --dry-run\n"
 			  "keystow remove 'pkcs11:token=usbhsm;object=old_key'",
-			  false, remove_run },
-	[VERB_RENAME] = { "rename", "change a label", "STORE#LABEL NEW-LABEL", VALUE_STORE, 2, 2,
+			  remove_run },
+	[VERB_RENAME] = { "rename", "change a label", "STORE#LABEL NEW-LABEL", VALUE_STORE, false, 2, 2,
 			  "Gives an entry another label; key and certificate keep belonging together.",
 			  "keystow rename p12:alice.p12#web www\n"
 			  "keystow rename p12:alice.p12#sha256:ab12cd34 anchor-1 --dry-run\n"
 			  "keystow rename 'pkcs11:token=usbhsm;object=my_key3' colin",
-			  false, rename_run },
-	[VERB_PASSWD] = { "passwd", "change a store's password", "STORE", VALUE_STORE, 1, 1,
+			  rename_run },
+	[VERB_PASSWD] = { "passwd", "change a store's password", "STORE", VALUE_STORE, false, 1, 1,
 			  "Seals the store with a new password. An earlier copy (.old) is deleted, because the old "
 			  "password opens it. The PIN of a token "
 			  "is changed by token pin.",
 			  "keystow passwd p12:alice.p12\n"
 			  "keystow passwd p12:alice.p12 --pin-source file:old.pin --new-pin-source file:new.pin\n"
 			  "keystow passwd p12:alice.p12 --new-pin-source fd:3 3<new.pin",
-			  false, passwd_run },
-	[VERB_MERGE] = { "merge", "keep stores in step with a bundle", "BUNDLE STORE...", VALUE_STORE, 2, MANY,
+			  passwd_run },
+	[VERB_MERGE] = { "merge", "keep stores in step with a bundle", "BUNDLE STORE...", VALUE_STORE, false, 2, MANY,
 			 "Adds the certificates of BUNDLE to each STORE and removes those that an earlier merge added "
 			 "and that left the bundle. Private "
 			 "keys, their chains and what you added yourself stay as they are, byte for byte.\n"
@@ -127,16 +127,16 @@ const struct command commands[] = {
 			 "keystow merge bundle.pem p12:alice.p12 p12:bob.p12\n"
 			 "keystow merge bundle.pem p12:alice.p12 --dry-run\n"
 			 "keystow merge bundle.p7b pem:anchors.pem --allow-shrink",
-			 false, merge_run },
-	[VERB_ROLLBACK] = { "rollback", "go back to the copy before the last change", "STORE", VALUE_STORE, 1, 1,
+			 merge_run },
+	[VERB_ROLLBACK] = { "rollback", "go back to the copy before the last change", "STORE", VALUE_STORE, false, 1, 1,
 			    "Exchanges the store with its earlier copy (.old); run twice it is back where it was. "
 			    "Refused when the present store holds a "
 			    "private key that the earlier copy lacks.",
 			    "keystow rollback p12:alice.p12\n"
 			    "keystow rollback pem:anchors.pem --json\n"
 			    "keystow rollback p12:alice.p12 --pin-source file:alice.pin",
-			    false, rollback_run },
-	[VERB_CA_INIT] = { "ca init", "make a CA", "DIR", VALUE_FOLDER, 1, 1,
+			    rollback_run },
+	[VERB_CA_INIT] = { "ca init", "make a CA", "DIR", VALUE_FOLDER, false, 1, 1,
 			   "Makes a folder with a CA's key, certificate and database. The key is sealed with a "
 			   "password; without one (--no-password, or no "
 			   "terminal and no source) it stays in the clear at mode 0600, and that is said. With --key "
@@ -144,8 +144,8 @@ const struct command commands[] = {
 			   "keystow ca init ./ca --subject CN=SSSCA,O=HW,C=GB\n"
 			   "keystow ca init ./ca --subject CN=SSSCA --type p384 --days 3650 --pin-source file:ca.pin\n"
 			   "keystow ca init ./ca --subject CN=SSSCA --key 'pkcs11:token=usbhsm;object=ca'",
-			   false, ca_init_run },
-	[VERB_CA_SIGN] = { "ca sign", "sign requests", "REQUEST...", VALUE_FILE, 1, MANY,
+			   ca_init_run },
+	[VERB_CA_SIGN] = { "ca sign", "sign requests", "REQUEST...", VALUE_FILE, false, 1, MANY,
 			   "Signs certificate requests. Each must prove that it holds its key, and what it asks for "
 			   "must pass the profile. All requests "
 			   "are signed, or none. Several requests need -o with a folder; a certificate is then named "
@@ -153,28 +153,28 @@ const struct command commands[] = {
 			   "keystow ca sign hw.csr --ca ./ca --profile client -o hw.pem\n"
 			   "keystow ca sign web.csr --ca ./ca --profile server --days 90 -o -\n"
 			   "keystow ca sign *.csr --ca ./ca --profile mutual -o certs/",
-			   false, ca_sign_run },
-	[VERB_CA_LIST] = { "ca list", "what a CA has signed", "", VALUE_NONE, 0, 0,
+			   ca_sign_run },
+	[VERB_CA_LIST] = { "ca list", "what a CA has signed", "", VALUE_NONE, false, 0, 0,
 			   "Lists the CA's database: every certificate, and every serial number whose signature may "
 			   "have been made.",
 			   "keystow ca list --ca ./ca\n"
 			   "keystow ca list --ca @home\n"
 			   "keystow ca list --ca ./ca --json",
-			   false, ca_list_run },
-	[VERB_TOKEN_LIST] = { "token list", "which tokens are there", "", VALUE_NONE, 0, 0,
+			   ca_list_run },
+	[VERB_TOKEN_LIST] = { "token list", "which tokens are there", "", VALUE_NONE, false, 0, 0,
 			      "Lists the tokens of the configured PKCS#11 modules, or of --module.",
 			      "keystow token list\n"
 			      "keystow token list --module /usr/lib/softhsm/libsofthsm2.so\n"
 			      "keystow token list --json",
-			      false, token_list_run },
-	[VERB_TOKEN_INFO] = { "token info", "what a token says of itself", "TOKEN", VALUE_STORE, 1, 1,
+			      token_list_run },
+	[VERB_TOKEN_INFO] = { "token info", "what a token says of itself", "TOKEN", VALUE_STORE, false, 1, 1,
 			      "Shows a token's make, PIN state, what it can do, and half-made objects with the command "
 			      "that removes each.",
 			      "keystow token info pkcs11:token=usbhsm\n"
 			      "keystow token info @hsm\n"
 			      "keystow token info pkcs11:serial=ea5a01 --json",
-			      false, token_info_run },
-	[VERB_TOKEN_INIT] = { "token init", "initialise a token", "TOKEN", VALUE_STORE, 1, 1,
+			      token_info_run },
+	[VERB_TOKEN_INIT] = { "token init", "initialise a token", "TOKEN", VALUE_STORE, false, 1, 1,
 			      "Gives a token a label, a security officer's PIN and a user PIN. Everything on the token "
 			      "is lost, so a token that is "
 			      "initialised already needs its security officer's PIN.",
@@ -182,27 +182,27 @@ const struct command commands[] = {
 			      "keystow token init 'pkcs11:slot-id=0' --label usbhsm --so-pin-source file:so.pin "
 			      "--pin-source file:usb.pin\n"
 			      "keystow token init pkcs11:serial=ea5a01 --label fresh",
-			      false, token_init_run },
-	[VERB_TOKEN_PIN] = { "token pin", "change or unblock a PIN", "TOKEN", VALUE_STORE, 1, 1,
+			      token_init_run },
+	[VERB_TOKEN_PIN] = { "token pin", "change or unblock a PIN", "TOKEN", VALUE_STORE, false, 1, 1,
 			     "Changes the user PIN; with --unblock the security officer's PIN sets a new one.",
 			     "keystow token pin pkcs11:token=usbhsm\n"
 			     "keystow token pin @hsm --unblock\n"
 			     "keystow token pin @hsm --pin-source file:old.pin --new-pin-source file:new.pin",
-			     false, token_pin_run },
+			     token_pin_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
-			"[COMMAND | KS-CODE | profiles | types | stores]", VALUE_COMMAND, 0, 2,
+			"[COMMAND | KS-CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message, the profiles, the kinds of key, or the "
 			"kinds of store.",
 			"keystow help enroll\n"
 			"keystow help KS-0402\n"
 			"keystow help profiles",
-			true, help_run },
-	[VERB_COMPLETION] = { "completion", "completions for a shell", "bash|zsh|fish", VALUE_SHELL, 1, 1,
+			help_run },
+	[VERB_COMPLETION] = { "completion", "completions for a shell", "bash|zsh|fish", VALUE_SHELL, true, 1, 1,
 			      "Prints the completions for a shell, to be sourced or installed.",
 			      "source <(keystow completion bash)\n"
 			      "keystow completion zsh >~/.zfunc/_keystow\n"
 			      "keystow completion fish >~/.config/fish/completions/keystow.fish",
-			      true, completion_run },
+			      completion_run },
 	[VERB_COUNT] = { NULL },
 };
 

@@ -26,6 +26,7 @@ static int option_width(const struct option_row *row, char out[64])
 /* Prints `text` wrapped behind `before`, further lines indented as far as it is long. */
 static void wrapped(struct out *out, const char *before, const char *text)
 {
+	static const char blanks[] = "                                        ";
 	int indent = (int)strlen(before), room = WIDTH - indent;
 
 	while (*text) {
@@ -38,7 +39,7 @@ static void wrapped(struct out *out, const char *before, const char *text)
 		}
 		out_line(out, "%s%.*s", before, (int)cut, text);
 		text += cut + (text[cut] != '\0');
-		before = "                                        " + 40 - indent;
+		before = &blanks[sizeof(blanks) - 1 - (size_t)indent];
 	}
 }
 
