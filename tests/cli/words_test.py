@@ -136,6 +136,27 @@ def the_man_page_mentions_every_command_and_option(story):
             assert f"--{option['name']}" in text, option
 
 
+# ---- the configuration ----
+
+@claim
+def a_mistake_in_the_configuration_is_named_with_its_line(story):
+    story.write("conf", "[store a]\nuri = p12:a.p12\n\n[defaults]\nwiat = 3\n")
+    result = story.fails(2, 203, "list", "--config", "conf")
+    assert "conf" in result.err and "5" in result.err and "wait" in result.err, result
+    story.write("conf", "[defaults]\nwait = soon\n")
+    story.fails(2, 203, "list", "--config", "conf")
+    story.fails(3, 301, "list", "--config", "absent")
+
+
+@claim
+def stores_have_names_in_the_configuration(story):
+    story.p12()
+    story.write("conf", f"[store alice]\nuri = p12:{story.path('a.p12')}\npin-source = file:a.pin\n")
+    assert "web" in story.ok("list", "@alice", "--config", "conf").out
+    assert "web" in story.ok("show", "@alice#web", "--config", "conf").out
+    assert story.run("list", "@alicia", "--config", "conf").code in (2, 3)
+
+
 # ---- completions ----
 
 def complete(story, *words):
