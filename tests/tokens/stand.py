@@ -29,7 +29,7 @@ class Tap:
         self.failed += not held
         print(f"{'ok' if held else 'not ok'} {self.count} - {claim}", flush=True)
         if not held and detail:
-            print("\n".join("# " + line for line in str(detail).splitlines()[:40]), flush=True)
+            print("\n".join("# " + line for line in str(detail).splitlines()[:400]), flush=True)
         return held
 
     def say(self, text):
@@ -166,3 +166,40 @@ class Stand:
         rc = program.returncode if program.returncode >= 0 else 128 - program.returncode
         return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - start,
                       calls_of(self.read("log")), hung)
+
+    def copy(self):
+        """Another stand of the same tokens and files, for a test that works in parallel."""
+        twin = Stand()
+        for part in ("tokens", "home", "files"):
+            if os.path.exists(self.path(part)):
+                shutil.copytree(self.path(part), twin.path(part), symlinks=True, dirs_exist_ok=True)
+        twin.keep()
+        return twin
+
+    # ---- keystow ----
+
+    def configure(self, **defaults):
+        """keystow's configuration: the module is balky, deadlines and the like as given (call_deadline_ms=200)."""
+        rows = {"module": self.balky, **{key.replace("_", "-"): value for key, value in defaults.items()}}
+        os.makedirs(self.path("home/config/keystow"), exist_ok=True)
+        self.write("home/config/keystow/config", "[defaults]\n" + "".join(f"{k} = {v}\n" for k, v in rows.items()))
+
+    def ks(self, *args, schedule=None, pin="pin", option="--pin-source", **more):
+        """keystow with the PIN from a file of the stand; pin=None gives no source."""
+        source = [option, "file:" + self.path(pin)] if pin else []
+        return self.run([self.keystow, *args, *source], schedule, **more)
+
+    def objects(self, label, pin=PIN):
+        """What an independent reader sees on a token: sorted (kind, label, id), or None when it cannot be read."""
+        got = subprocess.run(["pkcs11-tool", "--module", SOFTHSM, "--token-label", label, "--login", "--pin", pin, "-O"],
+                             env=self.env, capture_output=True, timeout=SAFETY)
+        if got.returncode:
+            return None
+        seen = []
+        for block in re.split(r"(?m)^(?=\S)", got.stdout.decode(errors="replace")):
+            kind = re.match(r"(Private Key|Public Key|Certificate|Data|Secret Key) Object", block)
+            name = re.search(r"(?m)^\s+label:[ \t]*(.*)$", block)
+            ident = re.search(r"(?m)^\s+ID:[ \t]*(.*)$", block)
+            if kind:
+                seen.append((kind[1].lower(), name[1] if name else "", ident[1] if ident else ""))
+        return sorted(seen)

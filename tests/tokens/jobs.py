@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that talk to a token, each with what it may leave behind when it is disturbed at any point."""
+from collections import Counter
+import subprocess
+
+import stand
+
+WALNUT = "pkcs11:token=walnut"
+NEW_PIN = "1357924680"
+
+
+class Job:
+    """`gone` and `come`: objects with labels that start so may disappear, or appear, by this command."""
+
+    def __init__(self, name, argv, gone=(), come=(), option="--pin-source"):
+        self.name, self.argv, self.gone, self.come, self.option = name, argv, gone, come, option
+        self.writes = bool(gone or come) or name == "token pin"
+
+    def run(self, at, schedule=None):
+        return at.ks(*self.argv(at), schedule=schedule, option=self.option)
+
+
+JOBS = [
+    Job("list", lambda at: ["list", WALNUT]),
+    Job("show", lambda at: ["show", WALNUT + ";object=key"]),
+    Job("verify", lambda at: ["verify", WALNUT + ";object=key"]),
+    Job("request", lambda at: ["request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("out.csr"), "--replace"]),
+    Job("token info", lambda at: ["token", "info", WALNUT]),
+    Job("token pin", lambda at: ["token", "pin", WALNUT, "--new-pin-source", "file:" + at.path("new-pin")]),
+    Job("generate", lambda at: ["generate", WALNUT + ";object=fresh", "--type", "p256"], come=["fresh"]),
+    Job("enroll", lambda at: ["enroll", WALNUT + ";object=fresh", "--type", "p256", "--ca", at.path("files/ca"),
+                              "--subject", "CN=fresh", "--profile", "client"], come=["fresh", "Test CA"]),
+    Job("install", lambda at: ["install", at.path("files/bare.pem"), WALNUT], come=["bare"], option="--to-pin-source"),
+    Job("remove", lambda at: ["remove", WALNUT + ";object=bare"], gone=["bare"]),
+    Job("rename", lambda at: ["rename", WALNUT + ";object=key", "moved"], gone=["key"], come=["moved"]),
+    Job("merge", lambda at: ["merge", at.path("files/bundle.pem"), WALNUT], come=["one", "two"], option="--to-pin-source"),
+]
+
+
+def check(result, what):
+    if result.rc:
+        raise SystemExit(f"cannot prepare the test: {what}\n{result}")
+
+
+def certificate(path, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", f"/CN={name}", "-keyout", "/dev/null", "-out", path], check=True, capture_output=True)
+
+
+def prepare():
+    """A stand with the token walnut: `key` with a certificate, `bare` without one, a CA, bare's certificate and a bundle."""
+    stand.need("pkcs11-tool", "openssl")
+    at = stand.Stand("walnut", "acorn")
+    at.configure()
+    subprocess.run(["mkdir", at.path("files")], check=True)
+    ca = at.path("files/ca")
+    check(at.ks("ca", "init", ca, "--subject", "CN=Test CA", pin=None), "ca init")
+    check(at.ks("enroll", WALNUT + ";object=key", "--type", "p256", "--ca", ca, "--subject", "CN=key", "--profile", "client"),
+          "enroll")
+    check(at.ks("generate", WALNUT + ";object=bare", "--type", "p256"), "generate")
+    check(at.ks("request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("files/bare.csr")), "request")
+    check(at.ks("ca", "sign", at.path("files/bare.csr"), "--ca", ca, "--profile", "client", "-o", at.path("files/bare.pem"),
+                pin=None), "ca sign")
+    for name in ("one", "two"):
+        certificate(at.path(f"files/{name}.pem"), name)
+    with open(at.path("files/bundle.pem"), "w") as bundle:
+        bundle.write(at.read("files/one.pem") + at.read("files/two.pem"))
+    at.keep()
+    return at
+
+
+def furnish(at):
+    """What a stand needs beside its tokens; for fresh copies too."""
+    at.write("new-pin", NEW_PIN + "\n")
+    return at
+
+
+def state(at, job):
+    """What is on the token, with whichever PIN opens it."""
+    seen = at.objects("walnut")
+    return at.objects("walnut", NEW_PIN) if seen is None and job.name == "token pin" else seen
+
+
+def named(at, label, said):
+    """Is the object told to the user: by the command that left it, or by token info?"""
+    return label in said or label in at.ks("token", "info", WALNUT).out
+
+
+def judge(at, job, before, now, said):
+    """What is wrong with the token after the job was disturbed: a list of sentences."""
+    wrong = []
+    gone, come = Counter(before) - Counter(now), Counter(now) - Counter(before)
+    wrong += [f"{kind} {label!r} was lost" for kind, label, _ in gone if not label.startswith(tuple(job.gone) or "\0")]
+    wrong += [f"{kind} {label!r} came from nowhere" for kind, label, _ in come
+              if not label.startswith(tuple(job.come) or "\0")]
+    keys = {}
+    for kind, label, ident in now:
+        if kind in ("private key", "public key"):
+            keys.setdefault(ident or label, []).append((kind, label))
+    halves = {pair[0][1] for pair in keys.values() if sorted(kind for kind, _ in pair) != ["private key", "public key"]}
+    return wrong + [f"half a pair, {label!r}, is not named" for label in halves if not named(at, label, said)]
