@@ -142,7 +142,8 @@ void describe_store(struct run *run, struct ks_store *store)
 			  json_pack("{s:I,s:I,s:I,s:I}", "ok", (json_int_t)facts->blocks_ok, "duplicate",
 				    (json_int_t)facts->blocks_duplicate, "foreign", (json_int_t)facts->blocks_foreign,
 				    "damaged", (json_int_t)facts->blocks_damaged));
-	describe_problems(run, store);
+	if (!(store->mode & KS_WRITE)) /* who writes was told when the store was opened */
+		describe_problems(run, store);
 }
 
 /* ---- entries ---- */

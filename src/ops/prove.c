@@ -12,14 +12,23 @@ struct list {
 	size_t count;
 };
 
-/* Records that must survive as bytes: kind, record (tokens have none: their public half stands for it), label, id. */
+/* What must survive of a record: its bytes. Tokens show none, so there the public half stands for it. */
+static struct ks_bytes substance(const struct ks_item *item)
+{
+	const char *format = ks_set_facts_of(item->set)->format;
+	bool shown = !format || strcmp(format, "pkcs11") != 0;
+
+	return shown && item->raw.data ? item->raw : item->spki;
+}
+
+/* Records that must survive: kind, substance, label, id. */
 static int record_order(const void *a, const void *b)
 {
 	const struct ks_item *x = *(struct ks_item *const *)a, *y = *(struct ks_item *const *)b;
 	int order = (int)x->kind - (int)y->kind;
 
 	if (!order)
-		order = ks_bytes_compare(x->raw.data ? x->raw : x->spki, y->raw.data ? y->raw : y->spki);
+		order = ks_bytes_compare(substance(x), substance(y));
 	if (!order)
 		order = ks_bytes_compare(x->label, y->label);
 	return order ? order : ks_bytes_compare(x->id, y->id);
