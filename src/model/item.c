@@ -11,6 +11,8 @@
 #include "name.h"
 #include "text.h"
 
+#include <openssl/crypto.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -61,12 +63,36 @@ struct ks_set *ks_set_ref(struct ks_set *set)
 	return set;
 }
 
+static bool holds_clear_key(const struct ks_set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		const struct ks_item *item = ks_set_at(set, i);
+
+		if ((item->kind == KS_PRIVATE_KEY || item->kind == KS_SECRET_KEY) && !item->origin && item->der.data &&
+		    !(item->flags & KS_SEALED))
+			return true;
+	}
+	return false;
+}
+
+/* A private key that lay in a file in the clear was read into ordinary memory, which does not keep it. */
+static void wipe(struct ks_set *set)
+{
+	for (size_t i = 0; i < set->buffer_count; i++)
+		if (set->buffers[i]->data)
+			OPENSSL_cleanse(set->buffers[i]->data, set->buffers[i]->size);
+	for (struct arena *arena = set->arena; arena; arena = arena->next)
+		OPENSSL_cleanse(arena->bytes, arena->used);
+}
+
 void ks_set_free(struct ks_set *set)
 {
 	struct arena *next;
 
 	if (!set || --set->owners)
 		return;
+	if (holds_clear_key(set))
+		wipe(set);
 	for (size_t i = 0; i < set->count; i++)
 		X509_free(ks_set_at(set, i)->x509);
 	for (size_t i = 0; i * CHUNK < set->count; i++)
