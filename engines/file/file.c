@@ -175,6 +175,7 @@ static bool wants_secret(const struct ks_file *file, const struct ks_set *set, i
 
 static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_bytes bytes, bool may_ask)
 {
+	bool again;
 	int rc;
 
 	if (file->secret)
@@ -183,9 +184,15 @@ static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_by
 	if (!may_ask || !wants_secret(file, into, rc))
 		return rc;
 	ks_forgive(file->ctx);
+	again = rc < 0 || (file->engine->can & KS_CAN_MAC);
 	rc = ask_password(&file->secret, file, false);
 	if (rc < 0)
 		return rc;
+	/* Where only keys are sealed there is nothing to read again, and the codec may have decoded the text over itself. */
+	if (!again) {
+		ks_set_keep_secret(into, file->secret);
+		return 0;
+	}
 	ks_set_forget(into);
 	return decode(file, into, bytes, file->secret);
 }

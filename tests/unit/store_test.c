@@ -225,6 +225,23 @@ static void a_key_in_a_der_file_without_anybody_to_ask_is_left_clear_and_that_is
 	assert_int_equal(ks_ctx_notice(bench.ctx, 0)->status, KS_EWEAK);
 }
 
+static void a_named_source_is_asked_once_for_a_sealed_key_in_a_pem_file(void **state)
+{
+	ks_auto(where) where = bench_where("pem:", "s.pem?pin-source=file:pin");
+	struct ks_store *store;
+	EVP_PKEY *key = NULL;
+
+	(void)state;
+	make("pem:", "s.pem");
+	bench.asked = 0;
+	store = opened(where, KS_READ);
+	assert_int_equal(ks_set_count(store->items), 2);
+	assert_int_equal(ks_item_pkey(&key, item_of(store, KS_PRIVATE_KEY), bench.ctx), 0);
+	assert_int_equal(bench.asked, 1);
+	EVP_PKEY_free(key);
+	ks_store_close(store);
+}
+
 static void writers_at_once_lose_no_entry(void **state)
 {
 	enum { WRITERS = 4, ROUNDS = 3 };
@@ -512,6 +529,7 @@ int main(void)
 		TEST(a_file_that_is_to_be_made_needs_a_kind),
 		TEST(a_file_of_another_kind_is_named_as_what_it_is),
 		TEST(a_key_in_a_der_file_without_anybody_to_ask_is_left_clear_and_that_is_said),
+		TEST(a_named_source_is_asked_once_for_a_sealed_key_in_a_pem_file),
 		TEST(writers_at_once_lose_no_entry),
 		TEST(an_entry_is_found_by_label_and_digest_or_the_candidates_are_named),
 		TEST(what_a_merge_added_is_remembered_over_a_rollback),
