@@ -2,9 +2,10 @@
 /*
  * The ledger in SQLite.
  *
- * One file beside the CA's key, WAL mode, synchronous FULL: when a COMMIT has returned, the row is on the disk. Writers of several
- * processes take turns by BEGIN IMMEDIATE and wait for each other as long as the settings say. The statements keep to what
- * PostgreSQL understands as well ($n places, RETURNING, seconds as integers); only the tables' types and the pragmas are SQLite's.
+ * One file beside the CA's key, WAL mode, synchronous FULL: when a COMMIT has returned, the row is on the disk.
+ * Writers of several processes take turns by BEGIN IMMEDIATE and wait for each other as long as the settings say. The
+ * statements keep to what PostgreSQL understands as well ($n places, RETURNING, seconds as integers); only the
+ * tables' types and the pragmas are SQLite's.
  */
 #include "ledger.h"
 
@@ -27,12 +28,13 @@ struct ks_ledger {
 	sqlite3_stmt *prepared[STATEMENTS];
 };
 
-#define COLUMNS                                                                                                 \
-	"id, serial, subject, names, profile, spki_sha256, request_sha256, not_before, not_after, created, der, " \
+#define COLUMNS                                                                                                        \
+	"id, serial, subject, names, profile, spki_sha256, request_sha256, not_before, not_after, created, der, "      \
 	"revoked"
 
 static const char *const statements[STATEMENTS] = {
-	[INTEND] = "INSERT INTO cert (ca_id, serial, kind, subject, names, profile, spki_sha256, request_sha256, not_before, "
+	[INTEND] = "INSERT INTO cert (ca_id, serial, kind, subject, names, profile, spki_sha256, request_sha256, "
+		   "not_before, "
 		   "not_after, created) VALUES (1, $1, 'x509', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
 	[COMPLETE] = "UPDATE cert SET der = $1 WHERE id = $2 AND der IS NULL",
 	[FIND_KEY] = "SELECT " COLUMNS " FROM cert WHERE ca_id = 1 AND spki_sha256 = $1 AND der IS NOT NULL "
@@ -45,8 +47,10 @@ static const char *const schema[] = {
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 	"CREATE TABLE ca (id INTEGER PRIMARY KEY, created INTEGER NOT NULL)",
 	"CREATE TABLE cert (id INTEGER PRIMARY KEY, ca_id INTEGER NOT NULL REFERENCES ca (id), serial BLOB NOT NULL, "
-	"kind TEXT NOT NULL, subject TEXT NOT NULL, names TEXT NOT NULL, profile TEXT NOT NULL, spki_sha256 BLOB NOT NULL, "
-	"request_sha256 BLOB NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, created INTEGER NOT NULL, "
+	"kind TEXT NOT NULL, subject TEXT NOT NULL, names TEXT NOT NULL, profile TEXT NOT NULL, spki_sha256 BLOB NOT "
+	"NULL, "
+	"request_sha256 BLOB NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, created INTEGER NOT "
+	"NULL, "
 	"der BLOB, revoked INTEGER NOT NULL DEFAULT 0, UNIQUE (ca_id, serial))",
 	"CREATE INDEX cert_not_after ON cert (not_after)",
 	"CREATE INDEX cert_subject ON cert (subject)",
@@ -96,14 +100,16 @@ static int sqlite_failed(struct ks_ledger *ledger, int code, const char *doing)
 			     ledger->shown, ks_settings(ledger->ctx)->wait_seconds);
 		break;
 	case KS_EFULL:
-		rc = ks_hint(ledger->ctx,
-			     ks_fail(ledger->ctx, status, "the disk is full while %s the ledger %s", doing, ledger->shown),
-			     "free some room and run it again; what was committed before is safe");
+		rc = ks_hint(
+			ledger->ctx,
+			ks_fail(ledger->ctx, status, "the disk is full while %s the ledger %s", doing, ledger->shown),
+			"free some room and run it again; what was committed before is safe");
 		break;
 	case KS_EDAMAGED:
-		rc = ks_hint(ledger->ctx,
-			     ks_fail(ledger->ctx, status, "the ledger %s is damaged, or is not a ledger", ledger->shown),
-			     "restore it from a backup; without it the CA does not know what it has signed");
+		rc = ks_hint(
+			ledger->ctx,
+			ks_fail(ledger->ctx, status, "the ledger %s is damaged, or is not a ledger", ledger->shown),
+			"restore it from a backup; without it the CA does not know what it has signed");
 		break;
 	default:
 		rc = ks_fail(ledger->ctx, status, "%s the ledger %s does not work", doing, ledger->shown);
@@ -173,8 +179,8 @@ static int pragmas_set(struct ks_ledger *ledger)
 		return rc;
 	if (!mode || strcmp(mode, "wal") != 0)
 		return ks_hint(ledger->ctx,
-			       ks_fail(ledger->ctx, KS_EIO, "the file system of the ledger %s cannot hold a write-ahead log",
-				       ledger->shown),
+			       ks_fail(ledger->ctx, KS_EIO,
+				       "the file system of the ledger %s cannot hold a write-ahead log", ledger->shown),
 			       "keep the CA's folder on a local file system");
 	return run(ledger, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF", "opening");
 }
@@ -219,18 +225,21 @@ static int schema_check(struct ks_ledger *ledger)
 		return rc;
 	number = have ? strtol(have, &end, 10) : 0;
 	if (number <= 0 || *end)
-		return ks_fail(ledger->ctx, KS_EDAMAGED, "%s is a database, but not a ledger of keystow", ledger->shown);
+		return ks_fail(ledger->ctx, KS_EDAMAGED, "%s is a database, but not a ledger of keystow",
+			       ledger->shown);
 	if (number > KS_LEDGER_SCHEMA)
 		return ks_hint(ledger->ctx,
-			       ks_fail(ledger->ctx, KS_ENEWER, "the ledger %s has schema %ld, and this keystow knows %d",
-				       ledger->shown, number, KS_LEDGER_SCHEMA),
+			       ks_fail(ledger->ctx, KS_ENEWER,
+				       "the ledger %s has schema %ld, and this keystow knows %d", ledger->shown, number,
+				       KS_LEDGER_SCHEMA),
 			       "use the keystow that wrote it, or a newer one");
 	return 0;
 }
 
 static int ledger_start(struct ks_ledger *ledger, const char *path, bool create)
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | (create ? SQLITE_OPEN_CREATE : 0);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+		    (create ? SQLITE_OPEN_CREATE : 0);
 	int code = sqlite3_open_v2(path, &ledger->db, flags, NULL);
 	int rc;
 

@@ -18,12 +18,12 @@
 
 struct ks_folder {
 	struct ks_ctx *ctx;
-	char *shown;	/* the path as it was given, safe to show */
-	char *place;	/* where it shall be */
+	char *shown; /* the path as it was given, safe to show */
+	char *place; /* where it shall be */
 	char *parent;
-	char *mark;	/* how the names of unfinished ones start */
-	char *path;	/* where it is until then; NULL = published or not begun */
-	int fd;		/* of `path`, locked */
+	char *mark; /* how the names of unfinished ones start */
+	char *path; /* where it is until then; NULL = published or not begun */
+	int fd; /* of `path`, locked */
 };
 
 static int failed(struct ks_folder *folder, int error, const char *doing)
@@ -96,8 +96,10 @@ static bool is_empty_folder(const char *path)
 
 static int exists_already(struct ks_folder *folder)
 {
-	return ks_hint(folder->ctx, ks_fail(folder->ctx, KS_EEXISTS, "%s exists already, and nothing in it was changed", folder->shown),
-		       "choose another folder");
+	return ks_hint(
+		folder->ctx,
+		ks_fail(folder->ctx, KS_EEXISTS, "%s exists already, and nothing in it was changed", folder->shown),
+		"choose another folder");
 }
 
 static int look(struct ks_folder *folder)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A folder that appears whole or not at all: made under another name beside its place (mode 0700), filled, then renamed.
+ * A folder that appears whole or not at all: made under another name beside its place (mode 0700), filled, then
+ * renamed.
  *
- * What a killed run left behind is swept by the next one that makes the same folder: its maker holds a lock on it as long as it
- * lives, so a folder whose lock can be had is nobody's.
+ * What a killed run left behind is swept by the next one that makes the same folder: its maker holds a lock on it as
+ * long as it lives, so a folder whose lock can be had is nobody's.
  */
 #ifndef KS_FOLDER_H
 #define KS_FOLDER_H

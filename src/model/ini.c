@@ -45,8 +45,8 @@ static int unknown(struct reading *reading, const char *what, struct ks_bytes wo
 	ks_auto_mem char *shown = ks_text_show(word);
 	const char *words[MOST_WORDS + 1] = { NULL }, *near;
 	size_t count = 0;
-	int rc = ks_fail(reading->ctx, KS_ECONFIG, "%s line %u: there is no %s \"%s\"", reading->ini->file, reading->line, what,
-			 shown ? shown : "");
+	int rc = ks_fail(reading->ctx, KS_ECONFIG, "%s line %u: there is no %s \"%s\"", reading->ini->file,
+			 reading->line, what, shown ? shown : "");
 
 	for (const struct ks_ini_row *row = reading->ini->rows; row->section && count < MOST_WORDS; row++) {
 		if (sections || strcmp(row->section, reading->section) == 0)
@@ -76,8 +76,9 @@ static int key_take(struct reading *reading, struct ks_bytes line)
 	struct ks_bytes key, value;
 
 	if (!equals || !reading->section)
-		return ks_fail(reading->ctx, KS_ECONFIG, "%s line %u is neither \"[section]\" nor \"key = value\" below one",
-			       reading->ini->file, reading->line);
+		return ks_fail(reading->ctx, KS_ECONFIG,
+			       "%s line %u is neither \"[section]\" nor \"key = value\" below one", reading->ini->file,
+			       reading->line);
 	key = trim(KS_BYTES(line.data, (size_t)(equals - line.data)));
 	value = trim(KS_BYTES(equals + 1, line.size - (size_t)(equals - line.data) - 1));
 	for (const struct ks_ini_row *row = reading->ini->rows; row->section; row++) {
@@ -86,8 +87,8 @@ static int key_take(struct reading *reading, struct ks_bytes line)
 		if (strcmp(row->section, reading->section) != 0 || !ks_bytes_are(key, row->key))
 			continue;
 		if (*place)
-			return ks_fail(reading->ctx, KS_ECONFIG, "%s line %u: \"%s\" is there twice", reading->ini->file,
-				       reading->line, row->key);
+			return ks_fail(reading->ctx, KS_ECONFIG, "%s line %u: \"%s\" is there twice",
+				       reading->ini->file, reading->line, row->key);
 		*place = strndup((const char *)value.data, value.size);
 		return *place ? 0 : ks_nomem(reading->ctx);
 	}

@@ -2,8 +2,8 @@
 /*
  * Small settings files of keystow's own, read by a table: ca.conf and the profiles of a CA.
  *
- * `[section]`, `key = value` to the end of the line as it stands; a line that starts with # or ; is a comment. What the table does
- * not name is KS_ECONFIG with file, line and "did you mean"; so is a key that comes twice.
+ * `[section]`, `key = value` to the end of the line as it stands; a line that starts with # or ; is a comment. What
+ * the table does not name is KS_ECONFIG with file, line and "did you mean"; so is a key that comes twice.
  */
 #ifndef KS_INI_H
 #define KS_INI_H

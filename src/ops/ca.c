@@ -2,9 +2,9 @@
 /*
  * A local CA, its folder, and signing.
  *
- * Every wish is checked before anything is written; then the intents are committed to the ledger, the certificates are signed and
- * their signatures verified, the rows are completed and committed, and only then they are given out. So whatever happens in
- * between, no certificate is outside that the ledger does not hold.
+ * Every wish is checked before anything is written; then the intents are committed to the ledger, the certificates
+ * are signed and their signatures verified, the rows are completed and committed, and only then they are given out.
+ * So whatever happens in between, no certificate is outside that the ledger does not hold.
  */
 #include "ca.h"
 
@@ -59,7 +59,8 @@ static char *inside(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-static int write_inside(struct ks_ctx *ctx, const char *dir, const char *name, struct ks_bytes content, bool private_material)
+static int write_inside(struct ks_ctx *ctx, const char *dir, const char *name, struct ks_bytes content,
+			bool private_material)
 {
 	ks_auto_mem char *path = inside(dir, name);
 
@@ -67,7 +68,8 @@ static int write_inside(struct ks_ctx *ctx, const char *dir, const char *name, s
 }
 
 /* PEM of one thing; in locked memory when it is secret. */
-static int write_pem(struct ks_ctx *ctx, const char *dir, const char *name, const char *kind, struct ks_bytes der, bool secret)
+static int write_pem(struct ks_ctx *ctx, const char *dir, const char *name, const char *kind, struct ks_bytes der,
+		     bool secret)
 {
 	ks_auto_ssl(BIO) text = BIO_new(secret ? BIO_s_secmem() : BIO_s_mem());
 	char *bytes = NULL;
@@ -80,7 +82,8 @@ static int write_pem(struct ks_ctx *ctx, const char *dir, const char *name, cons
 }
 
 /* The first PEM block of a file in the folder, which must be of one of two kinds; *second tells which. */
-static int read_pem(struct ks_buffer **out, bool *second, struct ks_ctx *ctx, const char *path, const char *kind, const char *other)
+static int read_pem(struct ks_buffer **out, bool *second, struct ks_ctx *ctx, const char *path, const char *kind,
+		    const char *other)
 {
 	ks_auto(buffer) file = NULL;
 	ks_auto(buffer) der = NULL;
@@ -168,7 +171,8 @@ static int key_in_folder(struct making *making, const struct ks_keyspec *spec)
 	if (!sealed)
 		return ks_nomem(making->ctx);
 	rc = ks_sealed_key_put(sealed, making->ctx, ks_buffer_bytes(clear), making->wish->password, NULL);
-	return rc < 0 ? rc : write_pem(making->ctx, dir, OWN_KEY, "ENCRYPTED PRIVATE KEY", ks_buffer_bytes(sealed), true);
+	return rc < 0 ? rc
+		      : write_pem(making->ctx, dir, OWN_KEY, "ENCRYPTED PRIVATE KEY", ks_buffer_bytes(sealed), true);
 }
 
 /* The private key item that `where` means: of the entry it names, else the only one in the store. */
@@ -191,7 +195,8 @@ static int key_item(struct ks_item **out, struct ks_store *store, const struct k
 				continue;
 			if (only)
 				return ks_hint(store->ctx,
-					       ks_fail(store->ctx, KS_EAMBIGUOUS, "%s holds more than one private key", where->text),
+					       ks_fail(store->ctx, KS_EAMBIGUOUS, "%s holds more than one private key",
+						       where->text),
 					       "say which one: %s#LABEL, or object= in a token's address", where->text);
 			only = item;
 		}
@@ -206,24 +211,30 @@ static int key_item(struct ks_item **out, struct ks_store *store, const struct k
 static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 {
 	const struct ks_where *where = making->wish->key;
-	struct ks_generate wish = { .spec = *spec, .label = ks_bytes_of(where->label), .id = { where->id, where->id_size } };
+	struct ks_generate wish = { .spec = *spec,
+				    .label = ks_bytes_of(where->label),
+				    .id = { where->id, where->id_size } };
 	struct ks_only only = { .where = where };
 	struct ks_item *item = NULL;
 	int rc;
 
 	if (!where->label)
-		return ks_hint(making->ctx,
-			       ks_fail(making->ctx, KS_EUSAGE, "%s does not say which key shall be the CA's", where->text),
-			       "add its label: object=LABEL to a token's address, #LABEL to a file's");
+		return ks_hint(
+			making->ctx,
+			ks_fail(making->ctx, KS_EUSAGE, "%s does not say which key shall be the CA's", where->text),
+			"add its label: object=LABEL to a token's address, #LABEL to a file's");
 	rc = ks_store_open_only(&making->store, making->ctx, where, KS_WRITE | KS_CREATE | KS_LOGIN, &only);
 	if (rc == 0)
 		rc = key_item(&item, making->store, where);
 	if (rc == 0 && making->wish->spec.type != KS_KEY_UNKNOWN && item->key.type != KS_KEY_UNKNOWN &&
 	    (item->key.type != spec->type || item->key.bits != spec->bits))
-		return ks_hint(making->ctx, ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type", where->text),
+		return ks_hint(making->ctx,
+			       ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type",
+				       where->text),
 			       "leave out --type to use it, or choose another label");
 	if (rc == 0)
-		ks_notice(making->ctx, KS_EEXISTS, where->text, "choose another label if the CA shall have a key of its own",
+		ks_notice(making->ctx, KS_EEXISTS, where->text,
+			  "choose another label if the CA shall have a key of its own",
 			  "the key %s was there already and is the CA's now", where->text);
 	if (rc == KS_ENOTFOUND && making->store) {
 		ks_forgive(making->ctx);
@@ -273,7 +284,9 @@ static int make_certificate(struct making *making)
 	issuer.public_key = public_key;
 	if (rc == 0)
 		rc = ks_certificate_write(&der, making->ctx, &issuer, &draft);
-	return rc < 0 ? rc : write_pem(making->ctx, ks_folder_path(making->folder), "ca.pem", "CERTIFICATE", ks_buffer_bytes(der), false);
+	return rc < 0 ? rc
+		      : write_pem(making->ctx, ks_folder_path(making->folder), "ca.pem", "CERTIFICATE",
+				  ks_buffer_bytes(der), false);
 }
 
 /* The key's address as it will be understood from any folder: a file's path becomes absolute. */
@@ -288,7 +301,8 @@ static char *key_address(const struct ks_where *where)
 	here = getcwd(NULL, 0);
 	if (where->scheme)
 		path += strlen(where->scheme) + 1;
-	if (!here || asprintf(&address, "%s%s%s/%s", where->scheme ? where->scheme : "", where->scheme ? ":" : "", here, path) < 0)
+	if (!here || asprintf(&address, "%s%s%s/%s", where->scheme ? where->scheme : "", where->scheme ? ":" : "", here,
+			      path) < 0)
 		return NULL;
 	return address;
 }
@@ -300,7 +314,8 @@ static int put_pin_source(struct ks_buffer *out, struct making *making)
 	const char *source = making->wish->pin_source ? making->wish->pin_source : where ? where->pin_source : NULL;
 	ks_auto_mem char *here = NULL;
 
-	if (!source || (!where && !making->wish->password) || strncmp(source, "fd:", 3) == 0 || strcmp(source, "prompt") == 0)
+	if (!source || (!where && !making->wish->password) || strncmp(source, "fd:", 3) == 0 ||
+	    strcmp(source, "prompt") == 0)
 		return 0;
 	if (strpbrk(source, "\r\n"))
 		return ks_fail(making->ctx, KS_EUSAGE, "a PIN source has no line ends");
@@ -522,15 +537,19 @@ struct ks_ledger *ks_ca_ledger(const struct ks_ca *ca)
 
 static int unseal(struct ks_buffer **clear, struct ks_ca *ca, const char *path, struct ks_bytes sealed)
 {
-	struct ks_question question = { .ask = KS_ASK_PASSWORD, .store = path, .source = ca->pin_source, .tries_left = -1 };
+	struct ks_question question = {
+		.ask = KS_ASK_PASSWORD, .store = path, .source = ca->pin_source, .tries_left = -1
+	};
 	ks_auto(secret) password = NULL;
 	int rc = ks_secret_new(&password, ca->ctx);
 
 	if (rc == 0)
 		rc = ks_ask(ca->ctx, &question, password);
 	if (rc == KS_ENOSECRET && !ca->pin_source)
-		return ks_hint(ca->ctx, ks_fail(ca->ctx, rc, "the CA's key %s is sealed, and nobody gives its password", path),
-			       "name its source: --ca-pin-source file:PATH, or pin-source = file:PATH in %s/ca.conf", ca->shown);
+		return ks_hint(ca->ctx,
+			       ks_fail(ca->ctx, rc, "the CA's key %s is sealed, and nobody gives its password", path),
+			       "name its source: --ca-pin-source file:PATH, or pin-source = file:PATH in %s/ca.conf",
+			       ca->shown);
 	if (rc == 0)
 		rc = ks_sealed_key_open(clear, ca->ctx, sealed, password, NULL);
 	return ks_while(ca->ctx, rc, "opening the CA's key %s", path);
@@ -587,7 +606,8 @@ static int open_key(struct ks_ca *ca)
 	if (rc == 0)
 		rc = ks_pkey_spki(&spki, ca->ctx, ca->private_key);
 	if (rc == 0 && !ks_bytes_equal(ks_buffer_bytes(spki), ca->facts.spki))
-		rc = ks_fail(ca->ctx, KS_EMISMATCH, "the key %s does not belong to the CA's certificate %s/ca.pem", ca->key, ca->shown);
+		rc = ks_fail(ca->ctx, KS_EMISMATCH, "the key %s does not belong to the CA's certificate %s/ca.pem",
+			     ca->key, ca->shown);
 	if (rc == 0)
 		rc = ks_signer_of(&ca->issuer.signer, ca->ctx, ca->private_key, ca->facts.spki);
 	if (rc < 0)
@@ -692,8 +712,8 @@ static int set_row(struct leaf *leaf, struct ks_ctx *ctx, const struct ks_profil
 	return 0;
 }
 
-static int draft_leaf(struct leaf *leaf, struct ks_ca *ca, const struct ks_request *request, const struct ks_sign_wish *wish,
-		      int64_t now)
+static int draft_leaf(struct leaf *leaf, struct ks_ca *ca, const struct ks_request *request,
+		      const struct ks_sign_wish *wish, int64_t now)
 {
 	unsigned days = wish->days ? wish->days : wish->profile->days;
 	int rc;
@@ -733,7 +753,8 @@ static int check_dates(struct ks_ca *ca, int64_t now, unsigned days)
 		return 0;
 	ks_date_text(until, now + (int64_t)days * DAY);
 	return ks_hint(ca->ctx,
-		       ks_fail(ca->ctx, KS_EEXPIRED, "a certificate until %s would outlive the CA, which ends on %s", until, date),
+		       ks_fail(ca->ctx, KS_EEXPIRED, "a certificate until %s would outlive the CA, which ends on %s",
+			       until, date),
 		       "ask for fewer days: --days %lld", (long long)((ca->facts.not_after - now) / DAY));
 }
 
@@ -741,9 +762,11 @@ static int check_dates(struct ks_ca *ca, int64_t now, unsigned days)
 static int check_rights(struct ks_ca *ca, const struct ks_profile *profile)
 {
 	if (ca->facts.has_key_usage && !(ca->facts.key_usage & (1u << 5)))
-		return ks_fail(ca->ctx, KS_EPROFILE, "the certificate of the CA in %s does not allow it to sign certificates", ca->shown);
+		return ks_fail(ca->ctx, KS_EPROFILE,
+			       "the certificate of the CA in %s does not allow it to sign certificates", ca->shown);
 	if (profile->is_ca && ca->facts.path_length == 0)
-		return ks_fail(ca->ctx, KS_EPROFILE, "the certificate of the CA in %s does not allow CAs below it", ca->shown);
+		return ks_fail(ca->ctx, KS_EPROFILE, "the certificate of the CA in %s does not allow CAs below it",
+			       ca->shown);
 	return 0;
 }
 

@@ -41,8 +41,9 @@ struct ks_sign_wish {
 	bool dry_run;				/* every check, no signature, no row */
 };
 /*
- * Signs requests in one durable batch: intents, signatures (each verified), completion, and only then *out (an array of `count`
- * DER buffers, yours). All or none leave. KS_EEXPIRED (the CA has expired, or the leaf would outlive it), KS_EPROFILE, ...
+ * Signs requests in one durable batch: intents, signatures (each verified), completion, and only then *out (an array
+ * of `count` DER buffers, yours). All or none leave. KS_EEXPIRED (the CA has expired, or the leaf would outlive it),
+ * KS_EPROFILE, ...
  */
 int ks_ca_sign(struct ks_buffer **out, struct ks_ca *ca, struct ks_request *const *requests, size_t count,
 	       const struct ks_sign_wish *wish);

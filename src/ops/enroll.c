@@ -2,9 +2,10 @@
 /*
  * The whole job, for one key or a thousand.
  *
- * Jobs go in groups: the keys of a group are made, then all its requests are signed in one batch of the ledger, then all its
- * certificates are written to the store in one plan, then the store is looked at. A run that was stopped anywhere is continued by
- * the same command: keys that are there are taken, and a certificate that the ledger has and the store lacks is only written back.
+ * Jobs go in groups: the keys of a group are made, then all its requests are signed in one batch of the ledger, then
+ * all its certificates are written to the store in one plan, then the store is looked at. A run that was stopped
+ * anywhere is continued by the same command: keys that are there are taken, and a certificate that the ledger has and
+ * the store lacks is only written back.
  */
 #include "enroll.h"
 
@@ -108,7 +109,8 @@ static int check_type(struct run *run, const struct ks_item *key)
 		return 0;
 	ks_keyspec_title(have, &key->key);
 	ks_keyspec_title(want, wanted);
-	return ks_hint(run->ctx, ks_fail(run->ctx, KS_EEXISTS, "the key is there already and is %s, not %s", have, want),
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EEXISTS, "the key is there already and is %s, not %s", have, want),
 		       "leave out --type to use it, or choose another label");
 }
 
@@ -163,7 +165,8 @@ static bool signed_by_ca(struct run *run, struct ks_bytes der)
 	X509 *ca = ks_item_x509(ks_ca_certificate(run->ca), run->ctx);
 	struct ks_signed parts;
 
-	if (!ca || ks_signed_read(&parts, der) < 0 || ks_signed_check(&parts, run->ctx, X509_get0_pubkey(ca), "the certificate") < 0) {
+	if (!ca || ks_signed_read(&parts, der) < 0 ||
+	    ks_signed_check(&parts, run->ctx, X509_get0_pubkey(ca), "the certificate") < 0) {
 		ks_forgive(run->ctx);
 		return false;
 	}
@@ -198,7 +201,8 @@ static int exists_differently(struct run *run, struct ks_item *have, const char 
 static const char *obstacle(struct run *run, const struct task *task, struct ks_item *have, const struct ks_issued *row)
 {
 	bool newest = row && ks_bytes_equal(ks_buffer_bytes(row->der), have->der);
-	const char *why = newest && row->revoked ? "that was revoked" : difference(run, task, have->der, newest ? row->profile : NULL);
+	const char *why = newest && row->revoked ? "that was revoked"
+						 : difference(run, task, have->der, newest ? row->profile : NULL);
 
 	return why || newest || signed_by_ca(run, have->der) ? why : "from another CA of the same name";
 }
@@ -370,7 +374,8 @@ static int look_at(struct run *run, const struct task *task)
 	if (rc < 0)
 		return rc;
 	if (!key || (task->der && !ks_lookup_same(run->lookup, ks_buffer_bytes(task->der))))
-		return ks_fail(run->ctx, KS_ELIES, "%s took the certificate, but does not show it", ks_where_text(run->store->where));
+		return ks_fail(run->ctx, KS_ELIES, "%s took the certificate, but does not show it",
+			       ks_where_text(run->store->where));
 	return 0;
 }
 
@@ -407,7 +412,8 @@ static int point(struct run *run, struct ks_enroll_job *jobs, size_t count)
 /* What can be refused without a key is refused before one is made. */
 static int check_job(struct run *run, struct task *task, struct ks_enroll_job *job)
 {
-	struct ks_request wished = { .key = run->wish->spec.type == KS_KEY_UNKNOWN ? run->wish->profile->key : run->wish->spec };
+	struct ks_request wished = { .key = run->wish->spec.type == KS_KEY_UNKNOWN ? run->wish->profile->key
+										   : run->wish->spec };
 	int rc = ks_name_parse(&task->subject, run->ctx, job->subject);
 
 	task->job = job;

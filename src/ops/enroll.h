@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole job: make the key if it is absent, request, sign, verify, write the certificate back, and look at the result.
+ * The whole job: make the key if it is absent, request, sign, verify, write the certificate back, and look at the
+ * result.
  *
  * Run again it continues where it stopped, or says that there is nothing to do (DESIGN 10).
  */
@@ -28,8 +29,8 @@ struct ks_enroll_wish {
 	bool allow_extractable;
 };
 /*
- * Does all jobs on one open store (KS_WRITE | KS_LOGIN) with one CA, in groups, reporting progress. Stops at the first failure;
- * *done tells how many jobs are complete.
+ * Does all jobs on one open store (KS_WRITE | KS_LOGIN) with one CA, in groups, reporting progress. Stops at the
+ * first failure; *done tells how many jobs are complete.
  */
 int ks_enroll(size_t *done, struct ks_store *store, struct ks_ca *ca, const struct ks_enroll_wish *wish,
 	      struct ks_enroll_job *jobs, size_t count);

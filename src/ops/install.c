@@ -2,8 +2,8 @@
 /*
  * A certificate that came from elsewhere, put beside the key it belongs to.
  *
- * The public key decides, never a label: a certificate beside a wrong key is worse than none. What stands above it in the same
- * file is its chain and goes with it; what has nothing to do with a key of the store is refused or said.
+ * The public key decides, never a label: a certificate beside a wrong key is worse than none. What stands above it in
+ * the same file is its chain and goes with it; what has nothing to do with a key of the store is refused or said.
  */
 #include "enroll.h"
 
@@ -71,8 +71,8 @@ static int take_chain(struct install *install, struct ks_item *item)
 	struct ks_naming naming = { .id = item->id };
 	unsigned char id[20];
 
-	if (ks_certificate_facts(&facts, item->der) < 0 || !facts.is_ca || ks_lookup_key_of(install->lookup, facts.spki) ||
-	    ks_lookup_same(install->lookup, item->der))
+	if (ks_certificate_facts(&facts, item->der) < 0 || !facts.is_ca ||
+	    ks_lookup_key_of(install->lookup, facts.spki) || ks_lookup_same(install->lookup, item->der))
 		return 0;
 	if (!naming.id.data && ks_spki_id(id, facts.spki) == 0)
 		naming.id = KS_BYTES(id, sizeof(id));
@@ -86,10 +86,12 @@ static int fits_nothing(struct install *install)
 
 	if (!install->stranger)
 		return ks_hint(install->ctx,
-			       ks_fail(install->ctx, KS_EMISMATCH, "there is no certificate for a key of %s in what is to be installed", where),
+			       ks_fail(install->ctx, KS_EMISMATCH,
+				       "there is no certificate for a key of %s in what is to be installed", where),
 			       "keystow list shows what is in the file");
 	return ks_hint(install->ctx,
-		       ks_fail(install->ctx, KS_EMISMATCH, "no private key in %s belongs to the %s", where, named ? named : "certificate"),
+		       ks_fail(install->ctx, KS_EMISMATCH, "no private key in %s belongs to the %s", where,
+			       named ? named : "certificate"),
 		       "keystow find shows in which store its key lives");
 }
 
@@ -97,8 +99,9 @@ static void say_stranger(struct install *install)
 {
 	ks_auto_mem char *named = ks_item_named(install->stranger);
 
-	ks_notice(install->ctx, KS_EMISMATCH, ks_where_text(install->store->where), "keystow find shows in which store its key lives",
-		  "%s is left out: its key is not here", named ? named : "a certificate");
+	ks_notice(install->ctx, KS_EMISMATCH, ks_where_text(install->store->where),
+		  "keystow find shows in which store its key lives", "%s is left out: its key is not here",
+		  named ? named : "a certificate");
 }
 
 static int plan_all(struct install *install)

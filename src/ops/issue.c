@@ -2,9 +2,9 @@
 /*
  * Writing certificates as DER.
  *
- * Key identifiers are SHA-1 of the public key's bits because every verifier computes them so; they are names, not proofs. The
- * signature is checked before the certificate is given out: a device that makes a wrong one (a glitch is enough) would otherwise
- * publish a fault, and with RSA its private key.
+ * Key identifiers are SHA-1 of the public key's bits because every verifier computes them so; they are names, not
+ * proofs. The signature is checked before the certificate is given out: a device that makes a wrong one (a glitch is
+ * enough) would otherwise publish a fault, and with RSA its private key.
  */
 #include "issue.h"
 
@@ -91,7 +91,8 @@ static int put_names(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_
 	return rc;
 }
 
-static int put_body(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_issuer *issuer, const struct ks_draft *draft)
+static int put_body(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_issuer *issuer,
+		    const struct ks_draft *draft)
 {
 	size_t whole, version, extensions, list;
 	unsigned char id[20];
@@ -122,7 +123,8 @@ static int put_body(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_i
 	return rc < 0 ? ks_fail(ctx, rc, "the certificate does not fit") : 0;
 }
 
-int ks_certificate_write(struct ks_buffer **out, struct ks_ctx *ctx, const struct ks_issuer *issuer, const struct ks_draft *draft)
+int ks_certificate_write(struct ks_buffer **out, struct ks_ctx *ctx, const struct ks_issuer *issuer,
+			 const struct ks_draft *draft)
 {
 	ks_auto(buffer) body = ks_buffer_new(LONGEST_CERTIFICATE);
 	ks_auto(buffer) der = ks_buffer_new(LONGEST_CERTIFICATE);

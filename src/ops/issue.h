@@ -26,6 +26,7 @@ struct ks_draft {
 };
 
 /* Writes, signs, and checks the signature: one that does not verify never leaves (KS_EPROOF). DER. */
-int ks_certificate_write(struct ks_buffer **out, struct ks_ctx *ctx, const struct ks_issuer *issuer, const struct ks_draft *draft);
+int ks_certificate_write(struct ks_buffer **out, struct ks_ctx *ctx, const struct ks_issuer *issuer,
+			 const struct ks_draft *draft);
 
 #endif

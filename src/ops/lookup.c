@@ -121,7 +121,8 @@ struct ks_item *ks_lookup_key(const struct ks_lookup *lookup, size_t *count, str
 {
 	struct ks_item wanted = { .label = label };
 	const struct ks_item *const key = &wanted;
-	struct ks_item **found = bsearch(&key, lookup->labelled, lookup->labelled_count, sizeof(*found), label_order), **end;
+	struct ks_item **found = bsearch(&key, lookup->labelled, lookup->labelled_count, sizeof(*found), label_order),
+		       **end;
 
 	*count = 0;
 	if (!found)

@@ -2,8 +2,8 @@
 /*
  * What a CA puts into a certificate, and which wishes it grants.
  *
- * A wish outside the profile is refused with the sentence that says which one, never dropped: a certificate that silently lacks a
- * name is found out by the users of the server, months later.
+ * A wish outside the profile is refused with the sentence that says which one, never dropped: a certificate that
+ * silently lacks a name is found out by the users of the server, months later.
  */
 #include "profile.h"
 
@@ -35,16 +35,16 @@ static const struct built_in {
 	unsigned days;
 	bool is_ca, needs_name;
 } built_ins[] = {
-	{ "client", "people and programs that log in", "critical,digitalSignature", "clientAuth", "dns email uri upn", "p256", 365,
-	  false, false },
-	{ "server", "servers that people and programs connect to", "critical,digitalSignature,keyEncipherment", "serverAuth",
-	  "dns ip uri", "p256", 365, false, true },
+	{ "client", "people and programs that log in", "critical,digitalSignature", "clientAuth", "dns email uri upn",
+	  "p256", 365, false, false },
+	{ "server", "servers that people and programs connect to", "critical,digitalSignature,keyEncipherment",
+	  "serverAuth", "dns ip uri", "p256", 365, false, true },
 	{ "mutual", "programs that are server and client to each other", "critical,digitalSignature,keyEncipherment",
 	  "serverAuth,clientAuth", "dns ip email uri", "p256", 365, false, false },
-	{ "ca", "a CA below this one, which may sign for end entities only", "critical,keyCertSign,cRLSign", NULL, "", "p256",
-	  1825, true, false },
-	{ "mq", "IBM MQ queue managers and their clients", "critical,digitalSignature,keyEncipherment", "serverAuth,clientAuth",
-	  "dns ip email uri", "rsa:2048", 365, false, false },
+	{ "ca", "a CA below this one, which may sign for end entities only", "critical,keyCertSign,cRLSign", NULL, "",
+	  "p256", 1825, true, false },
+	{ "mq", "IBM MQ queue managers and their clients", "critical,digitalSignature,keyEncipherment",
+	  "serverAuth,clientAuth", "dns ip email uri", "rsa:2048", 365, false, false },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -96,7 +96,8 @@ static int not_found(struct ks_ctx *ctx, const char *name)
 	near = ks_nearest(name, names);
 	if (near)
 		return ks_hint(ctx, rc, "did you mean \"%s\"?", near);
-	return ks_hint(ctx, rc, "built in are client, server, mutual, ca and mq; others are files in the CA's profiles/ folder");
+	return ks_hint(ctx, rc,
+		       "built in are client, server, mutual, ca and mq; others are files in the CA's profiles/ folder");
 }
 
 static char *copy_of(const char *text)
@@ -113,7 +114,8 @@ static int from_built_in(struct ks_profile *profile, struct ks_ctx *ctx, const s
 	profile->days = row->days;
 	profile->is_ca = row->is_ca;
 	profile->needs_name = row->needs_name;
-	if (!profile->title || !profile->key_usage || !profile->allowed_names || (row->extended_usage && !profile->extended_usage))
+	if (!profile->title || !profile->key_usage || !profile->allowed_names ||
+	    (row->extended_usage && !profile->extended_usage))
 		return ks_nomem(ctx);
 	return ks_keyspec_parse(&profile->key, ctx, row->key);
 }
@@ -195,7 +197,8 @@ static int take_policy(struct ks_profile *profile, struct ks_ctx *ctx, struct po
 	if (!profile->key_usage || !profile->key_usage[0])
 		return ks_fail(ctx, KS_ECONFIG, "\"key-usage\" is missing");
 	if (profile->is_ca != (strstr(profile->key_usage, "keyCertSign") != NULL))
-		return ks_fail(ctx, KS_ECONFIG, "keyCertSign in \"key-usage\" goes with \"ca = yes\", and only with it");
+		return ks_fail(ctx, KS_ECONFIG,
+			       "keyCertSign in \"key-usage\" goes with \"ca = yes\", and only with it");
 	return 0;
 }
 
@@ -289,7 +292,8 @@ static int put_from(struct ks_buffer *out, struct ks_ctx *ctx, CONF *conf, const
 	if (!extension) {
 		ks_auto_mem char *shown = ks_text_show(ks_bytes_of(value));
 
-		return ks_fail_openssl(ctx, KS_ECONFIG, "the extension %s = %s cannot be understood", name, shown ? shown : "");
+		return ks_fail_openssl(ctx, KS_ECONFIG, "the extension %s = %s cannot be understood", name,
+				       shown ? shown : "");
 	}
 	return put_encoded(out, ctx, extension);
 }
@@ -302,8 +306,9 @@ int ks_extension_put(struct ks_buffer *out, struct ks_ctx *ctx, const char *name
 /* These follow from the key, the request and the policy; a second opinion in the file would contradict them. */
 static bool is_ours(const char *name)
 {
-	static const int ours[] = { NID_basic_constraints,  NID_key_usage,		NID_ext_key_usage,
-				    NID_subject_alt_name, NID_subject_key_identifier, NID_authority_key_identifier };
+	static const int ours[] = { NID_basic_constraints,      NID_key_usage,
+				    NID_ext_key_usage,          NID_subject_alt_name,
+				    NID_subject_key_identifier, NID_authority_key_identifier };
 	int nid = OBJ_txt2nid(name);
 
 	for (size_t i = 0; i < COUNT(ours); i++) {
@@ -322,8 +327,10 @@ static int put_own(struct ks_buffer *out, struct ks_ctx *ctx, CONF *conf)
 		const CONF_VALUE *row = sk_CONF_VALUE_value(rows, i);
 
 		if (is_ours(row->name))
-			return ks_fail(ctx, KS_ECONFIG, "%s does not belong under [extensions]: the policy above it and the request "
-							"decide it", row->name);
+			return ks_fail(ctx, KS_ECONFIG,
+				       "%s does not belong under [extensions]: the policy above it and the request "
+				       "decide it",
+				       row->name);
 		rc = put_from(out, ctx, conf, row->name, row->value);
 	}
 	return rc;
@@ -374,14 +381,16 @@ static char *usage_for(const struct ks_profile *profile, const struct ks_keyspec
 	return usage;
 }
 
-int ks_profile_put(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_profile *profile, const struct ks_keyspec *key)
+int ks_profile_put(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_profile *profile,
+		   const struct ks_keyspec *key)
 {
 	ks_auto_mem char *usage = usage_for(profile, key);
 	int rc;
 
 	if (!usage)
 		return ks_nomem(ctx);
-	rc = ks_extension_put(out, ctx, "basicConstraints", profile->is_ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
+	rc = ks_extension_put(out, ctx, "basicConstraints",
+			      profile->is_ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
 	if (rc == 0)
 		rc = ks_extension_put(out, ctx, "keyUsage", usage);
 	if (rc == 0 && profile->extended_usage)
@@ -397,7 +406,9 @@ static int refused(struct ks_ctx *ctx, const struct ks_profile *profile, const c
 {
 	int rc = ks_fail(ctx, KS_EPROFILE, "the profile %s does not allow %s", profile->name, what);
 
-	return ks_hint(ctx, rc, "make the request without it, choose another profile, or write one into the CA's profiles/ folder");
+	return ks_hint(
+		ctx, rc,
+		"make the request without it, choose another profile, or write one into the CA's profiles/ folder");
 }
 
 static int refused_text(struct ks_ctx *ctx, const struct ks_profile *profile, const char *before, const char *what)
@@ -423,7 +434,8 @@ static int names_granted(struct ks_ctx *ctx, const struct ks_profile *profile, c
 	}
 	if (profile->needs_name && request->names.count == 0)
 		return ks_hint(ctx,
-			       ks_fail(ctx, KS_EPROFILE, "the profile %s needs an alternative name, and none is asked for",
+			       ks_fail(ctx, KS_EPROFILE,
+				       "the profile %s needs an alternative name, and none is asked for",
 				       profile->name),
 			       "add one: --san dns:www.example.org");
 	return 0;
@@ -432,9 +444,9 @@ static int names_granted(struct ks_ctx *ctx, const struct ks_profile *profile, c
 static int usage_granted(struct ks_ctx *ctx, const struct ks_profile *profile, const struct ks_request *request,
 			 struct ks_bytes value)
 {
-	static const char *const bits[] = { "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment",
-					    "keyAgreement",	"keyCertSign",	  "cRLSign",	     "encipherOnly",
-					    "decipherOnly" };
+	static const char *const bits[] = { "digitalSignature", "nonRepudiation", "keyEncipherment",
+					    "dataEncipherment", "keyAgreement",   "keyCertSign",
+					    "cRLSign",          "encipherOnly",   "decipherOnly" };
 	ks_auto_mem char *usage = usage_for(profile, &request->key);
 	struct ks_der asked;
 
@@ -456,7 +468,8 @@ static bool purpose_allowed(const struct ks_profile *profile, const ASN1_OBJECT 
 	char dotted[128];
 	int nid = OBJ_obj2nid(purpose);
 
-	if (nid != NID_undef && (has_word(profile->extended_usage, OBJ_nid2sn(nid)) || has_word(profile->extended_usage, OBJ_nid2ln(nid))))
+	if (nid != NID_undef &&
+	    (has_word(profile->extended_usage, OBJ_nid2sn(nid)) || has_word(profile->extended_usage, OBJ_nid2ln(nid))))
 		return true;
 	return OBJ_obj2txt(dotted, sizeof(dotted), purpose, 1) > 0 && has_word(profile->extended_usage, dotted);
 }
@@ -491,8 +504,9 @@ static int key_id_compare(struct ks_ctx *ctx, const struct ks_request *request, 
 	if (ks_der_only(&asked, value, KS_DER_OCTETS) < 0 || ks_spki_id(id, request->spki) < 0)
 		return ks_fail(ctx, KS_EDAMAGED, "the request is damaged: its subjectKeyIdentifier");
 	if (!ks_bytes_equal(asked.content, KS_BYTES(id, sizeof(id))))
-		ks_notice(ctx, KS_EPROFILE, NULL, NULL, "the request names its key in a way of its own; the certificate uses SHA-1 of "
-							"the public key (RFC 5280)");
+		ks_notice(ctx, KS_EPROFILE, NULL, NULL,
+			  "the request names its key in a way of its own; the certificate uses SHA-1 of "
+			  "the public key (RFC 5280)");
 	return 0;
 }
 

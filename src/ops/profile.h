@@ -2,10 +2,10 @@
 /*
  * Profiles: what a CA puts into a certificate, and which wishes of a request it grants.
  *
- * Built in: client server mutual ca mq. A file DIR/profiles/NAME overrides or adds one: keystow's INI for the policy keys and,
- * under [extensions], OpenSSL's NCONF syntax to the end of the file.
+ * Built in: client server mutual ca mq. A file DIR/profiles/NAME overrides or adds one: keystow's INI for the policy
+ * keys and, under [extensions], OpenSSL's NCONF syntax to the end of the file.
  *
- *	[profile]	title, key-usage, extended-usage, names, days, ca, needs-name, key
+ * 	[profile]	title, key-usage, extended-usage, names, days, ca, needs-name, key
  */
 #ifndef KS_OPS_PROFILE_H
 #define KS_OPS_PROFILE_H
@@ -31,8 +31,8 @@ KS_FREES(profile)
 /* The n-th built-in name, NULL behind the last. */
 const char *ks_profile_nth(size_t n);
 /*
- * Appends the extensions that every certificate of the profile carries: basicConstraints, keyUsage, extendedKeyUsage and the
- * file's own. keyEncipherment is for RSA keys only (RFC 8813 3).
+ * Appends the extensions that every certificate of the profile carries: basicConstraints, keyUsage, extendedKeyUsage
+ * and the file's own. keyEncipherment is for RSA keys only (RFC 8813 3).
  */
 int ks_profile_put(struct ks_buffer *out, struct ks_ctx *ctx, const struct ks_profile *profile, const struct ks_keyspec *key);
 /* Appends one extension written as OpenSSL's NCONF writes it. KS_ECONFIG. */

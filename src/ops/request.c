@@ -2,9 +2,9 @@
 /*
  * Certificate requests (PKCS#10, RFC 2986).
  *
- * A request is hostile input: it is walked as strict DER, its key is measured before it is used, and its signature is checked
- * here, because a request that is not signed by its own key asks for a certificate for somebody else's. What it wishes for is
- * listed, never granted: that is the profile's work.
+ * A request is hostile input: it is walked as strict DER, its key is measured before it is used, and its signature is
+ * checked here, because a request that is not signed by its own key asks for a certificate for somebody else's. What
+ * it wishes for is listed, never granted: that is the profile's work.
  */
 #include "request.h"
 
@@ -32,7 +32,8 @@
 
 static int damaged(struct ks_ctx *ctx, const char *what)
 {
-	return ks_hint(ctx, ks_fail(ctx, KS_EDAMAGED, "the request is damaged: %s", what), "ask for a fresh copy of it");
+	return ks_hint(ctx, ks_fail(ctx, KS_EDAMAGED, "the request is damaged: %s", what),
+		       "ask for a fresh copy of it");
 }
 
 /* ---- making ---- */
@@ -146,7 +147,8 @@ static int pem_next(struct ks_buffer **out, struct ks_ctx *ctx, BIO *text)
 	if (!pem_name_is_request(name)) {
 		ks_auto_mem char *shown = ks_text_show(ks_bytes_of(name));
 
-		rc = ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "this is not a request but a PEM block %s", shown ? shown : ""),
+		rc = ks_hint(ctx,
+			     ks_fail(ctx, KS_EFORMAT, "this is not a request but a PEM block %s", shown ? shown : ""),
 			     "give the file that keystow request or openssl req has written");
 	} else {
 		*out = ks_buffer_new((size_t)size);
@@ -216,10 +218,11 @@ static int key_check(struct ks_ctx *ctx, const struct ks_keyspec *spec, struct k
 	case KS_KEY_RSA:
 	case KS_KEY_RSA_PSS:
 		if (spec->bits > RSA_LONGEST)
-			return ks_fail(ctx, KS_ELIMIT, "the key in the request has %u bits; at most %d are accepted", spec->bits,
-				       RSA_LONGEST);
+			return ks_fail(ctx, KS_ELIMIT, "the key in the request has %u bits; at most %d are accepted",
+				       spec->bits, RSA_LONGEST);
 		if (spec->bits < RSA_SAFE)
-			return ks_hint(ctx, ks_fail(ctx, KS_EWEAK, "the key in the request is %s, which is too weak", title),
+			return ks_hint(ctx,
+				       ks_fail(ctx, KS_EWEAK, "the key in the request is %s, which is too weak", title),
 				       "make a new key with at least %d bits, or ec:p256", RSA_SAFE);
 		return rsa_check(ctx, bits);
 	case KS_KEY_EC:
@@ -232,18 +235,21 @@ static int key_check(struct ks_ctx *ctx, const struct ks_keyspec *spec, struct k
 	default:
 		break;
 	}
-	return ks_hint(ctx, ks_fail(ctx, KS_EALGORITHM, "the key in the request is %s, which keystow does not certify", title),
-		       "use RSA, P-256, P-384, P-521 or Ed25519");
+	return ks_hint(
+		ctx, ks_fail(ctx, KS_EALGORITHM, "the key in the request is %s, which keystow does not certify", title),
+		"use RSA, P-256, P-384, P-521 or Ed25519");
 }
 
 /* ---- reading: what is wished for ---- */
 
 static bool known_oid(struct ks_bytes oid)
 {
-	return ks_der_is(oid, OID_KEY_USAGE) || ks_der_is(oid, OID_EXTENDED_USAGE) || ks_der_is(oid, OID_SUBJECT_KEY_ID);
+	return ks_der_is(oid, OID_KEY_USAGE) || ks_der_is(oid, OID_EXTENDED_USAGE) ||
+	       ks_der_is(oid, OID_SUBJECT_KEY_ID);
 }
 
-static int add_unknown(struct ks_request *request, struct ks_ctx *ctx, struct ks_bytes whole_oid, size_t *count, size_t *capacity)
+static int add_unknown(struct ks_request *request, struct ks_ctx *ctx, struct ks_bytes whole_oid, size_t *count,
+		       size_t *capacity)
 {
 	const unsigned char *at = whole_oid.data;
 	ASN1_OBJECT *oid = d2i_ASN1_OBJECT(NULL, &at, (long)whole_oid.size);
@@ -340,8 +346,8 @@ static int read_extensions(struct ks_request *request, struct ks_ctx *ctx, struc
 }
 
 /*
- * Attributes other than the extension request (a challenge password, the maker's version) wish for nothing in the certificate.
- * Two extension requests are refused: programs differ in which of them they believe.
+ * Attributes other than the extension request (a challenge password, the maker's version) wish for nothing in the
+ * certificate. Two extension requests are refused: programs differ in which of them they believe.
  */
 static int read_attributes(struct ks_request *request, struct ks_ctx *ctx, struct ks_bytes rest)
 {
@@ -352,7 +358,8 @@ static int read_attributes(struct ks_request *request, struct ks_ctx *ctx, struc
 		if (ks_der_expect(&attribute, &rest, KS_DER_SEQUENCE) < 0)
 			return damaged(ctx, "its attributes");
 		parts = attribute.content;
-		if (ks_der_expect(&oid, &parts, KS_DER_OID) < 0 || ks_der_expect(&values, &parts, KS_DER_SET) < 0 || parts.size)
+		if (ks_der_expect(&oid, &parts, KS_DER_OID) < 0 || ks_der_expect(&values, &parts, KS_DER_SET) < 0 ||
+		    parts.size)
 			return damaged(ctx, "its attributes");
 		if (!ks_der_is(oid.content, OID_EXTENSION_REQUEST) && !ks_der_is(oid.content, OID_MICROSOFT_EXTENSIONS))
 			continue;
@@ -384,7 +391,8 @@ static int subject_check(struct ks_ctx *ctx, struct ks_bytes name)
 			if (ks_der_expect(&pair, &pairs, KS_DER_SEQUENCE) < 0)
 				return damaged(ctx, "its subject");
 			parts = pair.content;
-			if (ks_der_expect(&oid, &parts, KS_DER_OID) < 0 || ks_der_next(&value, &parts) < 0 || parts.size)
+			if (ks_der_expect(&oid, &parts, KS_DER_OID) < 0 || ks_der_next(&value, &parts) < 0 ||
+			    parts.size)
 				return damaged(ctx, "its subject");
 			for (size_t i = 0; value.tag != 0x1e && value.tag != 0x1c && i < value.content.size; i++) {
 				if (value.content.data[i] < 0x20 || value.content.data[i] == 0x7f)
@@ -404,8 +412,8 @@ static int key_read(struct ks_request *request, struct ks_ctx *ctx)
 	if (ks_der_only(&whole, request->spki, KS_DER_SEQUENCE) < 0)
 		return damaged(ctx, "its public key");
 	rest = whole.content;
-	if (ks_der_expect(&algorithm, &rest, KS_DER_SEQUENCE) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || rest.size ||
-	    bits.content.size < 2)
+	if (ks_der_expect(&algorithm, &rest, KS_DER_SEQUENCE) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 ||
+	    rest.size || bits.content.size < 2)
 		return damaged(ctx, "its public key");
 	request->key = ks_keyspec_of_spki(request->spki);
 	return key_check(ctx, &request->key, bits.content);
@@ -421,7 +429,8 @@ static int read_body(struct ks_request *request, struct ks_ctx *ctx, struct ks_b
 	if (ks_der_only(&whole, body, KS_DER_SEQUENCE) < 0)
 		return damaged(ctx, "its outer shape");
 	rest = whole.content;
-	if (ks_der_expect(&version, &rest, KS_DER_INTEGER) < 0 || ks_der_number(&number, version.content) < 0 || number != 0)
+	if (ks_der_expect(&version, &rest, KS_DER_INTEGER) < 0 || ks_der_number(&number, version.content) < 0 ||
+	    number != 0)
 		return damaged(ctx, "its version is not 1");
 	if (ks_der_expect(&subject, &rest, KS_DER_SEQUENCE) < 0 || ks_der_expect(&spki, &rest, KS_DER_SEQUENCE) < 0 ||
 	    ks_der_expect(&attributes, &rest, KS_DER_CONTEXT(0)) < 0 || rest.size)
@@ -443,7 +452,8 @@ static int prove(const struct ks_request *request, struct ks_ctx *ctx, const str
 		return ks_while(ctx, rc, "the request");
 	rc = ks_signed_check(parts, ctx, key, "the request");
 	return rc != KS_EPROOF ? rc
-			       : ks_hint(ctx, rc, "whoever made it does not hold the private key, or it was changed on its way");
+			       : ks_hint(ctx, rc,
+					 "whoever made it does not hold the private key, or it was changed on its way");
 }
 
 static int request_walk(struct ks_request *request, struct ks_ctx *ctx)

@@ -16,13 +16,13 @@ int ks_request_make(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *
 /* A request as read: strict DER, proof of possession verified by us. Slices are borrowed from `der`, which it owns. */
 struct ks_request {
 	struct ks_bytes der;
-	struct ks_bytes subject;	/* DER of the Name */
+	struct ks_bytes subject; /* DER of the Name */
 	struct ks_bytes spki;
 	struct ks_keyspec key;
-	struct ks_altnames names;	/* subject alternative names asked for */
-	bool wants_ca;			/* basicConstraints cA asked for */
-	struct ks_bytes extensions;	/* DER of Extensions asked for, or none */
-	char **unknown;			/* dotted OIDs of other extensions asked for; NULL-ended or NULL */
+	struct ks_altnames names; /* subject alternative names asked for */
+	bool wants_ca; /* basicConstraints cA asked for */
+	struct ks_bytes extensions; /* DER of Extensions asked for, or none */
+	char **unknown; /* dotted OIDs of other extensions asked for; NULL-ended or NULL */
 };
 /* KS_EDAMAGED, KS_EALGORITHM, KS_EPROOF (the signature is not made by the key in it), KS_EWEAK. Takes DER or one PEM block. */
 int ks_request_read(struct ks_request **out, struct ks_ctx *ctx, struct ks_bytes file);

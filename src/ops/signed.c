@@ -2,8 +2,8 @@
 /*
  * Signing DER with a key wherever it lives, and checking such signatures.
  *
- * Written by hand as DER, because OpenSSL's objects cost five times the signature itself; the check goes through OpenSSL's own
- * reading of the algorithm, parameters of RSA-PSS included.
+ * Written by hand as DER, because OpenSSL's objects cost five times the signature itself; the check goes through
+ * OpenSSL's own reading of the algorithm, parameters of RSA-PSS included.
  */
 #include "signed.h"
 
@@ -21,12 +21,15 @@ KS_FREES_SSL(ASN1_TYPE)
 #define LONGEST_SIGNATURE 4096 /* bytes; an RSA key of 32,768 bits */
 
 /* RSA-PSS with SHA-256, MGF1 with SHA-256 and 32 bytes of salt (RFC 4055 3.1). */
-#define PSS_SHA256                                                                                                 \
-	"\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65" \
-	"\x03\x04\x02\x01\x05\x00\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08\x30\x0d\x06\x09\x60" \
+#define PSS_SHA256                                                                                                     \
+	"\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65"     \
+	"\x03\x04\x02\x01\x05\x00\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08\x30\x0d\x06\x09\x60"     \
 	"\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\xa2\x03\x02\x01\x20"
 
-#define DER(text) { (const unsigned char *)(text), sizeof(text) - 1 }
+#define DER(text)                                                                                                      \
+	{                                                                                                              \
+		(const unsigned char *)(text), sizeof(text) - 1                                                        \
+	}
 
 static const struct algorithm_row {
 	enum ks_key_type type;
@@ -70,7 +73,8 @@ static bool pss_set(EVP_PKEY_CTX *how, const struct ks_signer *signer)
 	       EVP_PKEY_CTX_set_rsa_pss_saltlen(how, 32) > 0;
 }
 
-static int sign(unsigned char *out, size_t *size, struct ks_ctx *ctx, const struct ks_signer *signer, struct ks_bytes body)
+static int sign(unsigned char *out, size_t *size, struct ks_ctx *ctx, const struct ks_signer *signer,
+		struct ks_bytes body)
 {
 	ks_auto_ssl(EVP_MD_CTX) state = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *how = NULL;
@@ -134,7 +138,8 @@ int ks_signed_read(struct ks_signed *out, struct ks_bytes der)
 
 static bool digest_strong(int nid)
 {
-	static const int strong[] = { NID_sha256, NID_sha384, NID_sha512, NID_sha512_256, NID_sha3_256, NID_sha3_384, NID_sha3_512 };
+	static const int strong[] = { NID_sha256,   NID_sha384,   NID_sha512,  NID_sha512_256,
+				      NID_sha3_256, NID_sha3_384, NID_sha3_512 };
 
 	for (size_t i = 0; i < sizeof(strong) / sizeof(strong[0]); i++) {
 		if (strong[i] == nid)
@@ -177,8 +182,8 @@ static int algorithm_strong(struct ks_ctx *ctx, const X509_ALGOR *algorithm, con
 		digest = pss_digest(algorithm);
 	if (!digest_strong(digest))
 		return ks_hint(ctx,
-			       ks_fail(ctx, KS_EALGORITHM, "%s is signed with %s over %s, which proves nothing today", what,
-				       name, digest == NID_undef ? "an unknown digest" : OBJ_nid2sn(digest)),
+			       ks_fail(ctx, KS_EALGORITHM, "%s is signed with %s over %s, which proves nothing today",
+				       what, name, digest == NID_undef ? "an unknown digest" : OBJ_nid2sn(digest)),
 			       "sign it with SHA-256");
 	return 0;
 }
@@ -207,7 +212,8 @@ static int verify(const struct ks_signed *parts, struct ks_ctx *ctx, EVP_PKEY *k
 		return -1;
 	}
 	ASN1_TYPE_set(body, V_ASN1_SEQUENCE, octets);
-	return ASN1_item_verify_ex(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, body, NULL, key, ks_crypto(ctx), NULL);
+	return ASN1_item_verify_ex(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, body, NULL, key, ks_crypto(ctx),
+				   NULL);
 }
 
 int ks_signed_check(const struct ks_signed *parts, struct ks_ctx *ctx, EVP_PKEY *key, const char *what)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What X.509 calls SIGNED: some DER, the algorithm, and a signature over that DER. Requests and certificates have this shape.
+ * What X.509 calls SIGNED: some DER, the algorithm, and a signature over that DER. Requests and certificates have
+ * this shape.
  */
 #ifndef KS_OPS_SIGNED_H
 #define KS_OPS_SIGNED_H
@@ -29,8 +30,8 @@ struct ks_signed {
 };
 int ks_signed_read(struct ks_signed *out, struct ks_bytes der);
 /*
- * Does the signature verify under `key`? KS_EPROOF: it does not. KS_EALGORITHM: an algorithm that is not known, or too weak to
- * prove anything (MD5, SHA-1). `what` opens the sentence: "the request".
+ * Does the signature verify under `key`? KS_EPROOF: it does not. KS_EALGORITHM: an algorithm that is not known, or
+ * too weak to prove anything (MD5, SHA-1). `what` opens the sentence: "the request".
  */
 int ks_signed_check(const struct ks_signed *parts, struct ks_ctx *ctx, EVP_PKEY *key, const char *what);
 

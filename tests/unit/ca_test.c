@@ -102,7 +102,8 @@ static struct ks_request *request_of(const char *kind, const char *subject, cons
 	return request;
 }
 
-static int sign(struct ks_buffer **out, struct ks_ca *ca, struct ks_request *request, const char *profile_name, unsigned days)
+static int sign(struct ks_buffer **out, struct ks_ca *ca, struct ks_request *request, const char *profile_name,
+		unsigned days)
 {
 	ks_auto(profile) profile = NULL;
 	struct ks_sign_wish wish = { .days = days };
@@ -495,19 +496,22 @@ static void eight_signers_at_once_lose_no_certificate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(every_kind_of_ca_and_key_gives_chains_that_verify_strictly, start, finish),
+		cmocka_unit_test_setup_teardown(every_kind_of_ca_and_key_gives_chains_that_verify_strictly, start,
+						finish),
 		cmocka_unit_test_setup_teardown(the_folder_is_complete_and_for_its_owner, start, finish),
 		cmocka_unit_test_setup_teardown(a_second_init_changes_nothing, start, finish),
 		cmocka_unit_test_setup_teardown(a_wrong_subject_leaves_no_folder, start, finish),
 		cmocka_unit_test_setup_teardown(a_sealed_key_is_asked_for_once_and_only_to_sign, start, finish),
 		cmocka_unit_test_setup_teardown(the_leaf_says_what_was_asked_for, start, finish),
-		cmocka_unit_test_setup_teardown(a_leaf_that_outlives_its_ca_is_refused_with_the_days_that_are_left, start, finish),
+		cmocka_unit_test_setup_teardown(a_leaf_that_outlives_its_ca_is_refused_with_the_days_that_are_left,
+						start, finish),
 		cmocka_unit_test_setup_teardown(an_expired_ca_signs_nothing, start, finish),
 		cmocka_unit_test_setup_teardown(a_key_of_another_ca_signs_nothing, start, finish),
 		cmocka_unit_test_setup_teardown(a_refused_wish_costs_no_serial, start, finish),
 		cmocka_unit_test_setup_teardown(a_dry_run_writes_nothing, start, finish),
 		cmocka_unit_test_setup_teardown(a_ca_below_this_one_may_sign_for_end_entities_only, start, finish),
-		cmocka_unit_test_setup_teardown(names_of_the_signer_are_joined_once_and_under_the_profile, start, finish),
+		cmocka_unit_test_setup_teardown(names_of_the_signer_are_joined_once_and_under_the_profile, start,
+						finish),
 		cmocka_unit_test_setup_teardown(an_absent_ca_is_told_with_the_command_that_makes_one, start, finish),
 		cmocka_unit_test_setup_teardown(eight_signers_at_once_lose_no_certificate, start, finish),
 	};

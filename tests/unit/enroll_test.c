@@ -213,7 +213,8 @@ static void a_list_with_one_label_twice_is_refused_whole(void **state)
 
 static void a_list_shares_one_chain_certificate(void **state)
 {
-	struct ks_enroll_job jobs[] = { { .label = "x", .subject = "CN=x" }, { .label = "y", .subject = "CN=y" },
+	struct ks_enroll_job jobs[] = { { .label = "x", .subject = "CN=x" },
+					{ .label = "y", .subject = "CN=y" },
 					{ .label = "z", .subject = "CN=z" } };
 
 	(void)state;
@@ -318,7 +319,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_key_is_made_and_its_certificate_stands_beside_it, start, finish),
 		cmocka_unit_test_setup_teardown(again_there_is_nothing_to_do_and_no_new_serial, start, finish),
 		cmocka_unit_test_setup_teardown(another_subject_is_refused_until_replace_is_said, start, finish),
-		cmocka_unit_test_setup_teardown(a_certificate_that_never_reached_the_store_is_written_back, start, finish),
+		cmocka_unit_test_setup_teardown(a_certificate_that_never_reached_the_store_is_written_back, start,
+						finish),
 		cmocka_unit_test_setup_teardown(what_the_profile_refuses_makes_no_key, start, finish),
 		cmocka_unit_test_setup_teardown(a_list_with_one_label_twice_is_refused_whole, start, finish),
 		cmocka_unit_test_setup_teardown(a_list_shares_one_chain_certificate, start, finish),

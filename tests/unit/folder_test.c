@@ -184,7 +184,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_link_is_not_followed, start, finish),
 		cmocka_unit_test_setup_teardown(the_slower_of_two_is_told, start, finish),
 		cmocka_unit_test_setup_teardown(the_next_one_sweeps_what_a_killed_one_left, start, finish),
-		cmocka_unit_test_setup_teardown(the_folders_above_a_file_are_made_once_and_for_the_owner, start, finish),
+		cmocka_unit_test_setup_teardown(the_folders_above_a_file_are_made_once_and_for_the_owner, start,
+						finish),
 		cmocka_unit_test_setup_teardown(a_file_where_a_folder_is_wanted_is_named, start, finish),
 	};
 

@@ -41,7 +41,9 @@ static int finish(void **state)
 
 static struct ks_issued row(unsigned char key)
 {
-	struct ks_issued issued = { .subject = (char *)"CN=a", .names = (char *)"dns:a.example", .profile = (char *)"client" };
+	struct ks_issued issued = { .subject = (char *)"CN=a",
+				    .names = (char *)"dns:a.example",
+				    .profile = (char *)"client" };
 
 	memset(issued.spki_sha256, key, KS_SHA256);
 	issued.not_before = 100;
@@ -303,7 +305,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_complete_row_is_found_by_its_key_after_reopening, start, finish),
-		cmocka_unit_test_setup_teardown(an_intent_keeps_its_serial_and_is_not_found_as_a_certificate, start, finish),
+		cmocka_unit_test_setup_teardown(an_intent_keeps_its_serial_and_is_not_found_as_a_certificate, start,
+						finish),
 		cmocka_unit_test_setup_teardown(a_row_is_completed_once_and_only_once, start, finish),
 		cmocka_unit_test_setup_teardown(serials_are_random_with_126_free_bits, start, finish),
 		cmocka_unit_test_setup_teardown(an_aborted_group_leaves_no_row, start, finish),

@@ -168,7 +168,8 @@ static void key_usage_asked_for_must_be_the_profiles(void **state)
 {
 	(void)state;
 	assert_int_equal(granted_extension("client", KS_KEY_EC, "keyUsage", "digitalSignature"), 0);
-	assert_int_equal(granted_extension("client", KS_KEY_EC, "keyUsage", "digitalSignature,keyCertSign"), KS_EPROFILE);
+	assert_int_equal(granted_extension("client", KS_KEY_EC, "keyUsage", "digitalSignature,keyCertSign"),
+			 KS_EPROFILE);
 	assert_non_null(strstr(ks_ctx_text(ctx), "keyCertSign"));
 	assert_int_equal(granted_extension("mq", KS_KEY_RSA, "keyUsage", "keyEncipherment"), 0);
 	assert_int_equal(granted_extension("mq", KS_KEY_EC, "keyUsage", "keyEncipherment"), KS_EPROFILE);
@@ -179,7 +180,8 @@ static void purposes_asked_for_must_be_the_profiles(void **state)
 {
 	(void)state;
 	assert_int_equal(granted_extension("mutual", KS_KEY_EC, "extendedKeyUsage", "clientAuth"), 0);
-	assert_int_equal(granted_extension("client", KS_KEY_EC, "extendedKeyUsage", "clientAuth,codeSigning"), KS_EPROFILE);
+	assert_int_equal(granted_extension("client", KS_KEY_EC, "extendedKeyUsage", "clientAuth,codeSigning"),
+			 KS_EPROFILE);
 	assert_int_equal(granted_extension("ca", KS_KEY_EC, "extendedKeyUsage", "anyExtendedKeyUsage"), KS_EPROFILE);
 }
 
@@ -189,7 +191,8 @@ static void a_file_overrides_and_adds(void **state)
 	ks_auto(buffer) der = ks_buffer_new(4096);
 
 	(void)state;
-	write_profile("# ours\n[profile]\ntitle = printers # 3\nkey-usage = critical,digitalSignature\nextended-usage = serverAuth,1.2.3\n"
+	write_profile("# ours\n[profile]\ntitle = printers # 3\nkey-usage = critical,digitalSignature\nextended-usage "
+		      "= serverAuth,1.2.3\n"
 		      "names = dns\ndays = 90\nneeds-name = yes\nkey = rsa:3072\n"
 		      "[extensions]\ncrlDistributionPoints = crl\n[crl]\nfullname = URI:http://ca.example/a.crl\n");
 	profile = find("own");
@@ -236,7 +239,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_built_in_profile_can_be_written, start, finish),
 		cmocka_unit_test_setup_teardown(a_slip_of_the_finger_is_answered_with_the_name_meant, start, finish),
 		cmocka_unit_test_setup_teardown(a_profile_name_cannot_leave_its_folder, start, finish),
-		cmocka_unit_test_setup_teardown(alternative_names_pass_the_profile_or_are_refused_by_name, start, finish),
+		cmocka_unit_test_setup_teardown(alternative_names_pass_the_profile_or_are_refused_by_name, start,
+						finish),
 		cmocka_unit_test_setup_teardown(a_ca_is_made_by_the_ca_profile_only, start, finish),
 		cmocka_unit_test_setup_teardown(an_unknown_extension_is_refused_by_its_oid, start, finish),
 		cmocka_unit_test_setup_teardown(an_empty_subject_without_names_is_refused, start, finish),

@@ -122,7 +122,8 @@ static X509_REQ *begin(EVP_PKEY *key)
 {
 	X509_REQ *request = X509_REQ_new();
 
-	X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request), "CN", MBSTRING_ASC, (const unsigned char *)"a", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request), "CN", MBSTRING_ASC, (const unsigned char *)"a",
+				   -1, -1, 0);
 	X509_REQ_set_pubkey(request, key);
 	return request;
 }
@@ -236,8 +237,8 @@ static void a_line_feed_in_the_subject_is_refused(void **state)
 	X509_REQ *made = X509_REQ_new();
 
 	(void)state;
-	X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(made), "CN", MBSTRING_UTF8, (const unsigned char *)"a\nV\tfake", -1,
-				   -1, 0);
+	X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(made), "CN", MBSTRING_UTF8,
+				   (const unsigned char *)"a\nV\tfake", -1, -1, 0);
 	X509_REQ_set_pubkey(made, key);
 	assert_int_equal(signed_and_read(&request, made, key, EVP_sha256()), KS_EDAMAGED);
 }
