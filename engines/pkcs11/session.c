@@ -234,11 +234,14 @@ int ks_p11_token_refresh(struct ks_p11_token *token)
 {
 	CK_TOKEN_INFO info;
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_token_info(&token->on, token->slot, &info));
+	bool same;
 
 	if (rc < 0)
 		return rc;
+	/* Keys on other threads have the names in use; they only change when the token is initialised, which ends all keys. */
+	same = token_is(token, token->on.module, token->slot, &info);
 	token->info = info;
-	return token_named(token) ? 0 : ks_nomem(token->ctx);
+	return same || token_named(token) ? 0 : ks_nomem(token->ctx);
 }
 
 /* ---- looking ---- */
