@@ -1,30 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Where secrets come from: files, descriptors, the environment, commands, and a person at a terminal."""
-import os
 import sys
 
-from story import KEYSTOW, PIN, Skip, claim, tell
-
-try:
-    import pexpect
-except ImportError:
-    pexpect = None
-
-
-def terminal(story, *argv, env=None):
-    """The program on a terminal of its own."""
-    if not pexpect:
-        raise Skip("python3-pexpect is not installed")
-    return pexpect.spawn(KEYSTOW, list(argv), cwd=story.dir, env={**story.env, "TERM": "xterm", **(env or {})}, timeout=20)
-
-
-def ended(child):
-    text = child.read().decode(errors="replace")
-    child.close()
-    assert child.exitstatus is not None and child.exitstatus < 128, (child.exitstatus, child.signalstatus, text)
-    return child.exitstatus, text
-
+from story import KEYSTOW, PIN, Skip, claim, ended, pexpect, tell
 
 @claim
 def every_source_opens_the_store(story):
@@ -83,7 +62,7 @@ def no_secret_is_ever_told(story):
 
 @claim
 def a_person_is_asked_without_echo(story):
-    child = terminal(story, "list", story.p12())
+    child = story.terminal("list", story.p12())
     child.expect("password for p12:a.p12: ")
     child.sendline("correct horse")
     code, text = ended(child)
@@ -92,7 +71,7 @@ def a_person_is_asked_without_echo(story):
 
 @claim
 def a_wrong_password_is_told_and_not_asked_again(story):
-    child = terminal(story, "list", story.p12())
+    child = story.terminal("list", story.p12())
     child.expect("password for")
     child.sendline("wrong horse")
     code, text = ended(child)
@@ -101,7 +80,7 @@ def a_wrong_password_is_told_and_not_asked_again(story):
 
 @claim
 def a_new_password_is_asked_twice(story):
-    child = terminal(story, "new", "p12:n.p12")
+    child = story.terminal("new", "p12:n.p12")
     for answer in ("one", "two", "three", "three"):
         child.expect(["new password for p12:n.p12: ", "the same again: "])
         child.sendline(answer)
@@ -126,7 +105,7 @@ def a_cancelled_question_changes_nothing_and_leaves_the_echo_on(story):
 
 @claim
 def no_input_asks_nobody_even_on_a_terminal(story):
-    code, text = ended(terminal(story, "list", story.p12(), "--no-input"))
+    code, text = ended(story.terminal("list", story.p12(), "--no-input"))
     assert code == 4 and "KS-0403" in text, text
 
 
@@ -140,31 +119,11 @@ def a_script_without_a_terminal_is_never_asked(story):
 def the_question_for_a_pin_names_the_token(story):
     token = story.token()
     serial = next(t["serial"] for t in story.ok("token", "list", "--json").json()["tokens"] if t["initialized"])
-    child = terminal(story, "generate", f"{token};object=k")
+    child = story.terminal("generate", f"{token};object=k")
     child.expect(f"PIN for token story .serial {serial}")
     child.sendline(PIN)
     code, text = ended(child)
     assert code == 0 and PIN not in text, text
-
-
-@claim
-def a_table_on_a_terminal_has_headings_and_a_pipe_has_none(story):
-    store = story.p12()
-    code, text = ended(terminal(story, "list", store, "--pin-source", "file:a.pin"))
-    assert code == 0 and text.startswith("NAME") and "in 36" in text, text
-    assert not story.ok("list", store, "--pin-source", "file:a.pin").out.startswith("NAME")
-
-
-@claim
-def colour_is_only_for_terminals_and_can_be_forbidden(story):
-    story.tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k", "-out",
-               "soon.pem", "-subj", "/CN=soon", "-days", "2")
-    code, text = ended(terminal(story, "list", "soon.pem"))
-    assert code == 0 and "! renew" in text and "\x1b[" in text, text
-    code, text = ended(terminal(story, "list", "soon.pem", env={"NO_COLOR": "1"}))
-    assert code == 0 and "\x1b[" not in text, text
-    assert "\x1b" not in story.ok("list", "soon.pem").out
-    assert os.path.exists(story.path("soon.pem"))
 
 
 if __name__ == "__main__":

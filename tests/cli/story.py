@@ -12,6 +12,11 @@ import sys
 import tempfile
 import traceback
 
+try:
+    import pexpect
+except ImportError:
+    pexpect = None
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEYSTOW = os.path.abspath(os.environ["KEYSTOW"])
 DATA = os.path.join(HERE, "..", "data")
@@ -27,6 +32,14 @@ RAW = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\x
 
 class Skip(Exception):
     pass
+
+
+def ended(child):
+    """Exit code and the rest of what a program on a terminal said."""
+    text = child.read().decode(errors="replace")
+    child.close()
+    assert child.exitstatus is not None and child.exitstatus < 128, (child.exitstatus, child.signalstatus, text)
+    return child.exitstatus, text
 
 
 class Result:
@@ -76,6 +89,12 @@ class Story:
         assert 0 <= result.code < 128, result
         assert not RAW.search(result.raw_out + result.raw_err), (result.raw_out, result.raw_err)
         return result
+
+    def terminal(self, *argv, env=None):
+        """The program on a terminal of its own, to be talked to; see ended()."""
+        if not pexpect:
+            raise Skip("python3-pexpect is not installed")
+        return pexpect.spawn(KEYSTOW, list(argv), cwd=self.dir, env={**self.env, "TERM": "xterm", **(env or {})}, timeout=30)
 
     def ok(self, *argv, **how):
         result = self.run(*argv, **how)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from story import KEYSTOW, Skip, claim, tell
+from story import HERE, KEYSTOW, Skip, claim, tell
 
 
 def commands(story):
@@ -75,6 +75,12 @@ def every_command_has_help_with_three_examples(story):
         assert result.out.startswith(f"usage: keystow {command}"), result
         assert result.out.count(f"keystow {command}") >= 4, result
         assert story.ok(*command.split(), "--help").out == result.out
+
+
+@claim
+def every_command_has_a_golden_document(story):
+    kept = {name[:-5] for name in os.listdir(os.path.join(HERE, "golden"))}
+    assert kept == {command.replace(" ", "-") for command in commands(story)}
 
 
 @claim
