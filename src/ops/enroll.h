@@ -3,7 +3,7 @@
  * The whole job: make the key if it is absent, request, sign, verify, write the certificate back, and look at the
  * result.
  *
- * Run again it continues where it stopped, or says that there is nothing to do (DESIGN 10).
+ * Run again it continues where it stopped, or says that there is nothing to do.
  */
 #ifndef KS_OPS_ENROLL_H
 #define KS_OPS_ENROLL_H

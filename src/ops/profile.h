@@ -5,7 +5,7 @@
  * Built in: client server mutual ca mq. A file DIR/profiles/NAME overrides or adds one: keystow's INI for the policy
  * keys and, under [extensions], OpenSSL's NCONF syntax to the end of the file.
  *
- * 	[profile]	title, key-usage, extended-usage, names, days, ca, needs-name, key
+ *	[profile]	title, key-usage, extended-usage, names, days, ca, needs-name, key
  */
 #ifndef KS_OPS_PROFILE_H
 #define KS_OPS_PROFILE_H
