@@ -243,15 +243,106 @@ static int pay(struct ks_ctx *ctx, const struct ks_derivation *how, const char *
 	return ks_spend(ctx, rounds, what);
 }
 
-int ks_derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct ks_derivation *how,
-	      enum ks_derive_for purpose, const struct ks_secret *secret, enum ks_password_form form, const char *what)
-{
-	ks_auto(buffer) password = NULL;
-	int rc = pay(ctx, how, what);
+/*
+ * What was derived last. A store is written and then read back with the same password and salt, and the second time tells nothing
+ * that the first did not. Keys and passwords stay in locked memory, few and not longer than the context.
+ */
+#define KNOWN 4
+#define KNOWN_SALT 64
 
-	if (rc < 0)
-		return rc;
-	password = password_bytes(secret, form, how->kdf);
+struct known {
+	struct ks_derivation how;	/* its salt is `salt` */
+	unsigned char salt[KNOWN_SALT];
+	enum ks_derive_for purpose;
+	enum ks_password_form form;
+	struct ks_secret *secret;
+	struct ks_buffer *key;
+};
+
+struct knowns {
+	struct known rows[KNOWN];
+	size_t next;
+};
+
+static const char knowns_key;
+
+static void known_clear(struct known *row)
+{
+	ks_secret_free(row->secret);
+	ks_buffer_free(row->key);
+	*row = (struct known){ 0 };
+}
+
+static void knowns_end(struct ks_ctx *ctx, void *state)
+{
+	struct knowns *knowns = state;
+
+	(void)ctx;
+	for (size_t i = 0; i < KNOWN; i++)
+		known_clear(&knowns->rows[i]);
+	free(knowns);
+}
+
+static bool same_derivation(const struct ks_derivation *a, const struct ks_derivation *b)
+{
+	return a->kdf == b->kdf && a->iterations == b->iterations && a->block == b->block && a->parallel == b->parallel &&
+	       (a->digest == b->digest || (a->digest && b->digest && strcmp(a->digest, b->digest) == 0)) &&
+	       ks_bytes_equal(a->salt, b->salt);
+}
+
+static bool recall(unsigned char *out, size_t size, const struct known *asked, struct ks_ctx *ctx)
+{
+	const struct knowns *knowns = ks_ctx_kept(ctx, &knowns_key);
+
+	for (size_t i = 0; knowns && i < KNOWN; i++) {
+		const struct known *row = &knowns->rows[i];
+
+		if (row->key && row->key->size == size && row->purpose == asked->purpose && row->form == asked->form &&
+		    same_derivation(&row->how, &asked->how) && ks_secret_equal(row->secret, asked->secret)) {
+			memcpy(out, row->key->data, size);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Without memory it is simply not remembered. */
+static void remember(const unsigned char *derived, size_t size, const struct known *asked, struct ks_ctx *ctx)
+{
+	struct knowns *knowns = ks_ctx_kept(ctx, &knowns_key);
+	struct known *row;
+
+	if (asked->how.salt.size > KNOWN_SALT)
+		return;
+	if (!knowns) {
+		knowns = calloc(1, sizeof(*knowns));
+		if (!knowns || ks_ctx_keep(ctx, &knowns_key, knowns, knowns_end) < 0) {
+			free(knowns);
+			ks_forgive(ctx);
+			return;
+		}
+	}
+	row = &knowns->rows[knowns->next++ % KNOWN];
+	known_clear(row);
+	row->key = ks_buffer_new_secret(size);
+	if (!row->key || ks_buffer_put(row->key, derived, size) < 0) {
+		known_clear(row);
+		return;
+	}
+	row->how = asked->how;
+	if (asked->how.salt.size)
+		memcpy(row->salt, asked->how.salt.data, asked->how.salt.size);
+	row->how.salt.data = row->salt;
+	row->purpose = asked->purpose;
+	row->form = asked->form;
+	row->secret = ks_secret_ref(asked->secret);
+}
+
+static int derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct ks_derivation *how,
+		  enum ks_derive_for purpose, const struct ks_secret *secret, enum ks_password_form form)
+{
+	ks_auto(buffer) password = password_bytes(secret, form, how->kdf);
+
 	if (!password)
 		return ks_nomem(ctx);
 	switch (how->kdf) {
@@ -264,6 +355,22 @@ int ks_derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct 
 	default:
 		return derive_pkcs12(out, size, ctx, how, purpose, ks_buffer_bytes(password));
 	}
+}
+
+int ks_derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct ks_derivation *how,
+	      enum ks_derive_for purpose, const struct ks_secret *secret, enum ks_password_form form, const char *what)
+{
+	const struct known asked = { .how = *how, .purpose = purpose, .form = form, .secret = (struct ks_secret *)secret };
+	int rc;
+
+	if (recall(out, size, &asked, ctx))
+		return 0;
+	rc = pay(ctx, how, what);
+	if (rc == 0)
+		rc = derive(out, size, ctx, how, purpose, secret, form);
+	if (rc == 0)
+		remember(out, size, &asked, ctx);
+	return rc;
 }
 
 /* ---- digests by OID -------------------------------------------------------------------------------------------------- */
