@@ -60,15 +60,7 @@ int find_run(struct run *run)
 	int rc;
 
 	stores_begin(run);
-	for (size_t i = 1; run_operand(run, i); i++) {
-		ks_auto(where) where = NULL;
-
-		rc = stores_where(&where, run, run_operand(run, i), i == 1 ? run->options->pin_source : NULL);
-		if (rc < 0)
-			run_failed(run, rc, run_operand(run, i));
-		else
-			stores_do(run, where, KS_READ | stores_login(where), find_in, &search);
-	}
+	stores_named(run, 1, run->options->pin_source, KS_READ, find_in, &search);
 	if (!run_operand(run, 1))
 		stores_known(run, KS_READ, find_in, &search);
 	rc = stores_end(run);

@@ -118,21 +118,6 @@ static int list_store(struct run *run, struct ks_store *store, void *user)
 	return any && run->options->expires_within ? KS_NO_EXPIRING : 0;
 }
 
-static int list_named(struct run *run, struct listing *listing)
-{
-	for (size_t i = 0; run_operand(run, i); i++) {
-		ks_auto(where) where = NULL;
-		int rc;
-
-		rc = stores_where(&where, run, run_operand(run, i), i == 0 ? run->options->pin_source : NULL);
-		if (rc < 0)
-			run_failed(run, rc, run_operand(run, i));
-		else
-			stores_do(run, where, KS_READ | stores_login(where), list_store, listing);
-	}
-	return 0;
-}
-
 int list_run(struct run *run)
 {
 	static const char *const headings[] = { "NAME", "KIND", "KEY", "EXPIRES", "STORE", "NOTE", NULL };
@@ -146,7 +131,7 @@ int list_run(struct run *run)
 
 	stores_begin(run);
 	if (run_operand(run, 0))
-		list_named(run, &listing);
+		stores_named(run, 0, run->options->pin_source, KS_READ, list_store, &listing);
 	else
 		stores_known(run, KS_READ, list_store, &listing);
 	if (listing.folded)

@@ -28,35 +28,20 @@ static int merge(struct run *run, struct ks_store *store, void *user)
 	return 0;
 }
 
-static int merge_into(struct run *run, size_t n, struct ks_bundle *bundle)
-{
-	const struct options *options = run->options;
-	const char *source = options->to_pin_source ? options->to_pin_source : options->pin_source;
-	ks_auto(where) where = NULL;
-	unsigned mode = options->dry_run ? KS_READ : KS_WRITE | KS_CREATE;
-	int rc;
-
-	rc = stores_where(&where, run, run_operand(run, n), n == 1 ? source : NULL);
-	if (rc < 0)
-		return run_failed(run, rc, run_operand(run, n));
-	if (ks_where_is_token(where))
-		mode |= options->dry_run ? stores_login(where) : (unsigned)KS_LOGIN;
-	return stores_do(run, where, mode, merge, bundle);
-}
-
 int merge_run(struct run *run)
 {
 	ks_auto(where) where = NULL;
 	ks_auto(bundle) bundle = NULL;
+	const struct options *options = run->options;
+	const char *source = options->to_pin_source ? options->to_pin_source : options->pin_source;
 	int rc;
 
 	rc = stores_where(&where, run, run_operand(run, 0), NULL);
 	if (rc == 0)
-		rc = ks_bundle_read(&bundle, run->ctx, where, run->options->skip_damaged);
+		rc = ks_bundle_read(&bundle, run->ctx, where, options->skip_damaged);
 	if (rc < 0)
 		return rc;
 	stores_begin(run);
-	for (size_t n = 1; run_operand(run, n); n++)
-		merge_into(run, n, bundle);
+	stores_named(run, 1, source, options->dry_run ? KS_READ : KS_WRITE | KS_CREATE, merge, bundle);
 	return stores_end(run);
 }

@@ -174,15 +174,6 @@ static int show_store(struct run *run, struct ks_store *store, void *user)
 int show_run(struct run *run)
 {
 	stores_begin(run);
-	for (size_t i = 0; run_operand(run, i); i++) {
-		ks_auto(where) where = NULL;
-		int rc;
-
-		rc = stores_where(&where, run, run_operand(run, i), i == 0 ? run->options->pin_source : NULL);
-		if (rc < 0)
-			run_failed(run, rc, run_operand(run, i));
-		else
-			stores_do(run, where, KS_READ | stores_login(where), show_store, NULL);
-	}
+	stores_named(run, 0, run->options->pin_source, KS_READ, show_store, NULL);
 	return stores_end(run);
 }

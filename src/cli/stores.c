@@ -175,6 +175,34 @@ int stores_look(struct ks_store **out, struct run *run, const struct ks_where *w
 	return rc;
 }
 
+/* An address that cannot be understood has its place among the stores too. */
+static void not_understood(struct run *run, const char *text, int rc)
+{
+	out_open(&run->out, NULL, '{');
+	out_string(&run->out, "store", text);
+	out_number(&run->out, "exit", ks_status_exit(rc));
+	out_close(&run->out);
+	run_failed(run, rc, text);
+}
+
+void stores_named(struct run *run, size_t n, const char *pin_source, unsigned mode, stores_act *act, void *user)
+{
+	for (; run_operand(run, n); n++, pin_source = NULL) {
+		ks_auto(where) where = NULL;
+		unsigned login = 0;
+		int rc;
+
+		rc = stores_where(&where, run, run_operand(run, n), pin_source);
+		if (rc < 0) {
+			not_understood(run, run_operand(run, n), rc);
+			continue;
+		}
+		if (ks_where_is_token(where))
+			login = mode & KS_WRITE ? (unsigned)KS_LOGIN : stores_login(where);
+		stores_do(run, where, mode | login, act, user);
+	}
+}
+
 int stores_only(struct run *run, const struct ks_where *where, unsigned mode, stores_act *act, void *user)
 {
 	stores_begin(run);

@@ -32,6 +32,10 @@ int stores_look(struct ks_store **out, struct run *run, const struct ks_where *w
 /* stores_do on a command's only store. */
 int stores_only(struct run *run, const struct ks_where *where, unsigned mode, stores_act *act, void *user);
 
+/* stores_do on each operand from the n-th on; `pin_source` belongs to the first of them. Tokens are logged in to when
+ * the mode is KS_WRITE, or when a source of the PIN is named. */
+void stores_named(struct run *run, size_t n, const char *pin_source, unsigned mode, stores_act *act, void *user);
+
 /* Every store that a command without operands means: those of the configuration, and tokens that are none of these. */
 int stores_known(struct run *run, unsigned mode, stores_act *act, void *user);
 

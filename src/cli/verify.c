@@ -106,21 +106,6 @@ static int verify_store(struct run *run, struct ks_store *store, void *user)
 	return rc;
 }
 
-static void verify_operands(struct run *run, struct inquiry *inquiry)
-{
-	stores_begin(run);
-	for (size_t i = 0; run_operand(run, i); i++) {
-		ks_auto(where) where = NULL;
-		int rc;
-
-		rc = stores_where(&where, run, run_operand(run, i), i == 0 ? run->options->pin_source : NULL);
-		if (rc < 0)
-			run_failed(run, rc, run_operand(run, i));
-		else
-			stores_do(run, where, KS_READ | stores_login(where), verify_store, inquiry);
-	}
-}
-
 int verify_run(struct run *run)
 {
 	struct inquiry inquiry = { .now = time(NULL) };
@@ -136,6 +121,7 @@ int verify_run(struct run *run)
 			return rc;
 		inquiry.anchors = anchors->items;
 	}
-	verify_operands(run, &inquiry);
+	stores_begin(run);
+	stores_named(run, 0, run->options->pin_source, KS_READ, verify_store, &inquiry);
 	return stores_end(run);
 }

@@ -63,9 +63,9 @@ def list_fails_in_words(story):
 @claim
 def list_tries_every_store_and_exits_with_the_first_failure(story):
     store = story.p12()
-    result = story.run("list", "absent.p12", f"{store}?pin-source=file:b.pin", f"{store}?pin-source=file:a.pin", "--json")
+    result = story.run("list", "absent.p12", f"{store}?pin-source=file:b.pin", "p13:x", f"{store}?pin-source=file:a.pin", "--json")
     assert result.code == 3, result
-    assert [s["exit"] for s in result.json()["stores"]] == [3, 4, 0], result
+    assert [s["exit"] for s in result.json()["stores"]] == [3, 4, 2, 0], result
 
 
 # ---- show, find ----
