@@ -95,6 +95,8 @@ class Series:
             self.blame(call, row, "success with another answer, and no word about it", got)
         elif got.rc and not told:
             self.blame(call, row, "no sentence names the token", got)
+        if got.logins("acorn"):
+            self.blame(call, row, "a PIN was sent to a token that nobody named", got)
         if kind == "hang":
             self.slowest = max(self.slowest, got.seconds)
         # On a busy machine the deadline may end an honest call; what SoftHSM leaves of that one is its own affair.
