@@ -60,6 +60,15 @@ static bool answered_at_once(struct run *run)
 	return true;
 }
 
+/* A call into a module is overdue: what was found out so far still leaves as a whole document. */
+static void last_words(void *user, int status, const char *text, const char *hint)
+{
+	struct run *run = user;
+
+	out_problem(&run->out, status, text, hint, NULL);
+	out_end(&run->out);
+}
+
 static int work(struct run *run)
 {
 	int rc = 0;
@@ -106,6 +115,7 @@ int main(int argc, char **argv)
 		run_problem(&run, rc, run.args.problem, run.args.hint);
 	} else if (!answered_at_once(&run)) {
 		watchdog_guard();
+		watchdog_last_words(last_words, &run);
 		rc = work(&run);
 	}
 	code = finish(&run, rc);

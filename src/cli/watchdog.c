@@ -10,7 +10,6 @@
  * deadline down; the thread is woken when it sleeps without a limit or for longer than the new call may take.
  */
 #include "watchdog.h"
-#include "term.h"
 #include "text.h"
 
 #include <pthread.h>
@@ -35,6 +34,8 @@ static struct {
 	int64_t entered_ms, deadline_ms; /* monotonic clock; deadline 0 = none */
 	int64_t sleeps_until_ms; /* 0 = without limit */
 	unsigned allowed_ms;
+	void (*say)(void *user, int status, const char *text, const char *hint);
+	void *say_to;
 } dog = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static volatile sig_atomic_t finished_code = -1;
@@ -81,17 +82,37 @@ static void end_with(const char *before, const char *after)
 
 /* ---- the thread ---- */
 
+static void on_late(int number)
+{
+	(void)number;
+	_exit(EXIT_DEVICE);
+}
+
+/*
+ * The sentence leaves by write(), because the stuck call may hold any lock. The answer so far is completed after it, while the
+ * main thread cannot touch it; should that get stuck as well, an alarm ends it.
+ */
 static void overdue(void)
 {
-	char after[256];
+	static const char hint[] = "is the device in order? keystow token info shows what is on it; deadlines are set "
+				   "in the configuration";
+	char text[2 * WORDS + 128];
 
-	snprintf(after, sizeof(after),
-		 " within %u ms, so the command ends here [KS-0803]\n  next: is the device in order? keystow token "
-		 "info shows what is on "
-		 "it; deadlines are set in the configuration\n",
+	if (finished_code >= 0)
+		_exit(finished_code);
+	snprintf(text, sizeof(text), "%s %s did not answer %s within %u ms, so the command ends here",
+		 dog.token[0] ? "token" : "module", dog.token[0] ? dog.token : dog.module, dog.function,
 		 dog.allowed_ms);
-	term_progress_clear();
-	end_with(" did not answer ", after);
+	put(isatty(STDERR_FILENO) ? "\r\033[Kkeystow: " : "keystow: ");
+	put(text);
+	put(" [KS-0803]\n  next: ");
+	put(hint);
+	put("\n");
+	signal(SIGALRM, on_late);
+	alarm(1);
+	if (dog.say)
+		dog.say(dog.say_to, KS_EDEADLINE, text, hint);
+	_exit(EXIT_DEVICE);
 }
 
 /* When to look again: at the deadline, or sooner to show that work goes on. */
@@ -286,6 +307,12 @@ void watchdog_guard(void)
 	sigaltstack(&alternate, NULL);
 	for (size_t i = 0; i < CRASHES; i++)
 		sigaction(crashes[i], &action, &former[i]);
+}
+
+void watchdog_last_words(void (*say)(void *user, int status, const char *text, const char *hint), void *user)
+{
+	dog.say = say;
+	dog.say_to = user;
 }
 
 void watchdog_finishing(int code)

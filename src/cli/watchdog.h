@@ -13,6 +13,8 @@ void watchdog_trace(const struct ks_trace *event, bool shown);
 void watchdog_about(const char *address);
 /* Crashes inside a module end with exit 8 from now on, crashes of our own with 70. */
 void watchdog_guard(void);
+/* `say` is given a second, in the watching thread, to complete the answer before an overdue call ends the command. */
+void watchdog_last_words(void (*say)(void *user, int status, const char *text, const char *hint), void *user);
 /* The work is done and reported: whatever a module does while it is put away, the exit code is `code`. */
 void watchdog_finishing(int code);
 

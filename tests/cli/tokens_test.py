@@ -201,6 +201,9 @@ def a_module_that_does_not_answer_ends_the_command(story):
     result = story.run("list", token, *P)
     assert result.code == 8 and "KS-0803" in result.err and "story" in result.err and "C_Login" in result.err, result
     assert time.monotonic() - began < 1.2
+    document = story.run("list", story.p12() + "?pin-source=file:a.pin", f"{token}?pin-source=file:pin", "--json")
+    assert document.code == 8 and document.json()["problems"][-1]["code"] == "KS-0803", document
+    assert document.json()["stores"][0]["exit"] == 0, document
 
 
 @claim
