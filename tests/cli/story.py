@@ -23,7 +23,7 @@ DATA = os.path.join(HERE, "..", "data")
 SOFTHSM = next((p for p in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
                 if os.path.exists(p)), None)
 PIN, SO_PIN = "246810", "13579135"
-KEPT_VARIABLES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH", "PATH", "GCOV_PREFIX")
+KEPT_VARIABLES = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH", "PATH", "GCOV_PREFIX")
 
 
 # Control characters but tab and newline, C1 in UTF-8, marks that reorder text: none may reach a terminal raw.

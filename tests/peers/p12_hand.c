@@ -139,17 +139,23 @@ static int change(const char *verb, struct ks_set *set, struct ks_secret *secret
 	return rc < 0 ? rc : write_store(out, plan, fresh ? NULL : set, passwd || fresh ? other : secret, passwd);
 }
 
+static int act(int argc, char **argv)
+{
+	ks_auto(secret) secret = strcmp(argv[3], "none") == 0 ? NULL : password(argv[3]);
+	ks_auto(set) set = NULL;
+	int rc = read_store(&set, argv[2], secret);
+
+	if (rc == 0)
+		rc = argc == 4 ? show(set) : change(argv[1], set, secret, argv[4], argc > 5 ? argv[5] : "");
+	return rc < 0 ? complain() : 0;
+}
+
 int main(int argc, char **argv)
 {
-	ks_auto(secret) secret = NULL;
-	ks_auto(set) set = NULL;
 	int rc;
 
 	if (argc < 4 || ks_ctx_new(&ctx, &(struct ks_settings){ 0 }) < 0)
 		return 2;
-	secret = strcmp(argv[3], "none") == 0 ? NULL : password(argv[3]);
-	rc = read_store(&set, argv[2], secret);
-	if (rc == 0)
-		rc = argc == 4 ? show(set) : change(argv[1], set, secret, argv[4], argc > 5 ? argv[5] : "");
-	return rc < 0 ? complain() : 0;
+	rc = act(argc, argv);
+	return ks_ctx_free(ctx) < 0 ? complain() : rc;
 }

@@ -100,7 +100,7 @@ class Stand:
         self.env = {"PATH": os.environ["PATH"], "HOME": self.path("home"), "LC_ALL": "C.UTF-8", "TZ": "UTC",
                     "SOFTHSM2_CONF": self.path("softhsm2.conf"), "BALKY_MODULE": SOFTHSM,
                     "XDG_STATE_HOME": self.path("home/state"), "XDG_CONFIG_HOME": self.path("home/config")}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"):
+        for name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"):
             if name in os.environ:
                 self.env[name] = os.environ[name]
         for label in labels:
