@@ -4,6 +4,7 @@
  */
 #include "protect.h"
 
+#include "ber.h"
 #include "der.h"
 
 #include <openssl/core_names.h>
@@ -443,24 +444,43 @@ static size_t unpadded(const unsigned char *clear, size_t size, size_t block)
 	return size - pad;
 }
 
-/* What is sealed is one SEQUENCE (definite, or indefinite as BER allows). Does `head` begin one that fills `size` bytes? */
-static bool begins_sequence(const unsigned char *head, size_t head_size, size_t smallest, size_t largest)
+/* A private key begins with its version, one octet (RFC 5958 2); bags with the OID of the first (RFC 7292 4.2). */
+static bool begins_key_or_bags(struct ks_bytes rest)
 {
-	size_t octets, length = 0;
+	if (rest.size >= 2 && rest.data[0] == KS_DER_INTEGER)
+		return rest.data[1] == 1;
+	return ks_ber_enter(&rest, KS_DER_SEQUENCE) && ks_ber_enter(&rest, KS_DER_OID);
+}
 
-	if (head_size < 2 || head[0] != KS_DER_SEQUENCE)
+/* Bytes that an element's definite length octets promise; `octets` begins behind the tag. */
+static size_t promised(const unsigned char *octets, size_t count)
+{
+	size_t length = count == 1 ? octets[0] : 0;
+
+	for (size_t i = 1; i < count; i++)
+		length = length << 8 | octets[i];
+	return length;
+}
+
+/*
+ * What is sealed is one SEQUENCE, definite or, as BER allows, indefinite. Does `head` begin one that fills `smallest` to
+ * `largest` bytes? Its first element is looked at too, because a wrong key makes a fitting header once in 4,096 times for
+ * a short key, and an indefinite one, which fits any size, once in 65,536.
+ */
+static bool begins_sealed(struct ks_bytes head, size_t smallest, size_t largest)
+{
+	struct ks_bytes rest = head;
+	size_t header, length;
+
+	if (!ks_ber_enter(&rest, KS_DER_SEQUENCE))
 		return false;
-	if (head[1] == 0x80)
-		return true;
-	octets = head[1] < 0x80 ? 0 : head[1] & 0x7f;
-	if (octets > 4 || head_size < 2 + octets)
+	if (head.data[1] == 0x80 && !(rest.size >= 2 && rest.data[0] == 0 && rest.data[1] == 0))
+		return begins_key_or_bags(rest);
+	header = (size_t)(rest.data - head.data);
+	length = head.data[1] == 0x80 ? 2 : promised(head.data + 1, header - 1);
+	if (header + length < smallest || header + length > largest)
 		return false;
-	if (octets == 0)
-		length = head[1];
-	for (size_t i = 0; i < octets; i++)
-		length = length << 8 | head[2 + i];
-	length += 2 + octets;
-	return length >= smallest && length <= largest;
+	return length == 0 || head.data[1] == 0x80 || begins_key_or_bags(rest);
 }
 
 /* Its first bytes tell whether the key is right, before anything is written over. */
@@ -471,7 +491,7 @@ static int trial(struct ks_ctx *ctx, const struct ks_protection *how, struct ks_
 	unsigned char head[32];
 	int rc = crypt_blocks(head, sealed.data, size, ctx, how, keys, 0, what);
 
-	if (rc == 0 && !begins_sequence(head, size, block > 1 ? sealed.size - block : sealed.size, sealed.size))
+	if (rc == 0 && !begins_sealed(KS_BYTES(head, size), block > 1 ? sealed.size - block : sealed.size, sealed.size))
 		rc = KS_EPASSWORD;
 	OPENSSL_cleanse(head, sizeof(head));
 	return rc;
@@ -493,7 +513,7 @@ static int open_with(unsigned char *to, size_t *size, struct ks_ctx *ctx, const 
 	if (rc < 0)
 		return rc;
 	left = unpadded(to, sealed.size, how->cipher->block);
-	if (left == 0 || !begins_sequence(to, left, left, left))
+	if (left == 0 || !begins_sealed(KS_BYTES(to, left), left, left))
 		return ks_fail(ctx, KS_EDAMAGED, "%s opens, but its end is damaged", what);
 	*size = left;
 	return 0;

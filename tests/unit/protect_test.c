@@ -14,8 +14,7 @@
 #include <cmocka.h>
 
 /* One Ed25519 key under the password "geheim", by openssl 3.0 pkcs8 -topk8. */
-static const char clear_key[] =
-	"MC4CAQAwBQYDK2VwBCIEIObIJr6GG0L9MZm4MXNveGzIxQWN+gUAfpy4dtV183kp";
+static const char clear_key[] = "MC4CAQAwBQYDK2VwBCIEIObIJr6GG0L9MZm4MXNveGzIxQWN+gUAfpy4dtV183kp";
 
 static const struct sealed_key {
 	const char *how;
@@ -237,6 +236,66 @@ static void an_old_password_form_is_found_and_remembered(void **state)
 	assert_int_equal(ks_ctx_free(ctx), 0);
 }
 
+static struct ks_buffer *sealed_with(struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret)
+{
+	struct ks_buffer *sealed = ks_buffer_new(1024);
+
+	assert_int_equal(ks_sealed_key_put(sealed, ctx, clear, secret, NULL), 0);
+	return sealed;
+}
+
+/* Bytes as a wrong key makes them when chance is against us; each once opened, and was then called damaged. */
+static void a_key_that_makes_only_a_fitting_header_is_a_wrong_password(void **state)
+{
+	static const struct ks_bytes chances[] = {
+		KS_BYTES("\x30\x80\x5a\x11\x92\x03\xfe\x77\x08\x10\x40\x02", 12),
+		KS_BYTES("\x30\x80\x02\x7f\x92\x03\xfe\x77\x08\x10\x40\x02", 12),
+		KS_BYTES("\x30\x80\x30\x83\x92\x03\xfe\x77\x08\x10\x40\x02", 12),
+		KS_BYTES("\x30\x80\x00\x00\x92\x03\xfe\x77\x08\x10\x40\x02\x30\x80\x00\x00\x92\x03\xfe", 19),
+		KS_BYTES("\x30\x0a\x5a\x11\x92\x03\xfe\x77\x08\x10\x40\x02", 12),
+		KS_BYTES("\x30\x0a\x30\x08\x92\x03\xfe\x77\x08\x10\x40\x02", 12),
+		KS_BYTES("\x30\x82\x40\x0a\x02\x01\x00\x77\x08\x10\x40\x02", 12),
+	};
+	struct ks_ctx *ctx = context(0);
+	ks_auto(secret) secret = password(ctx, "geheim");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(chances) / sizeof(chances[0]); i++) {
+		ks_auto(buffer) sealed = sealed_with(ctx, chances[i], secret);
+		ks_auto(buffer) clear = NULL;
+
+		assert_int_equal(ks_sealed_key_open(&clear, ctx, ks_buffer_bytes(sealed), secret, NULL), KS_EPASSWORD);
+	}
+	secret = (ks_secret_free(secret), NULL);
+	assert_int_equal(ks_ctx_free(ctx), 0);
+}
+
+static void what_der_and_ber_may_begin_with_opens(void **state)
+{
+	static const struct ks_bytes contents[] = {
+		KS_BYTES("\x30\x00", 2),
+		KS_BYTES("\x30\x80\x00\x00", 4),
+		KS_BYTES("\x30\x80\x02\x01\x00\x00\x00", 7),
+		KS_BYTES("\x30\x03\x02\x01\x01", 5),
+		KS_BYTES("\x30\x83\x00\x00\x03\x02\x01\x00", 8),
+		KS_BYTES("\x30\x80\x30\x80\x06\x01\x2a\x00\x00\x00\x00", 11),
+		KS_BYTES("\x30\x81\x08\x30\x84\x00\x00\x00\x02\x06\x00", 11),
+	};
+	struct ks_ctx *ctx = context(0);
+	ks_auto(secret) secret = password(ctx, "geheim");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+		ks_auto(buffer) sealed = sealed_with(ctx, contents[i], secret);
+		ks_auto(buffer) clear = NULL;
+
+		assert_int_equal(ks_sealed_key_open(&clear, ctx, ks_buffer_bytes(sealed), secret, NULL), 0);
+		assert_true(ks_bytes_equal(ks_buffer_bytes(clear), contents[i]));
+	}
+	secret = (ks_secret_free(secret), NULL);
+	assert_int_equal(ks_ctx_free(ctx), 0);
+}
+
 static void an_unknown_algorithm_is_named(void **state)
 {
 	/* PBES2 with GOST 28147-89 would be id 1.2.643.2.2.21; here the whole scheme is replaced */
@@ -273,6 +332,8 @@ int main(void)
 		cmocka_unit_test(rounds_beyond_the_budget_are_refused_before_they_are_spent),
 		cmocka_unit_test(a_key_sealed_anew_opens_only_with_its_password),
 		cmocka_unit_test(an_old_password_form_is_found_and_remembered),
+		cmocka_unit_test(a_key_that_makes_only_a_fitting_header_is_a_wrong_password),
+		cmocka_unit_test(what_der_and_ber_may_begin_with_opens),
 		cmocka_unit_test(an_unknown_algorithm_is_named),
 		cmocka_unit_test(the_key_of_clear_pkcs8_is_usable),
 	};
