@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every verb on file stores: what it does, its JSON document, and how it fails."""
+import datetime
 import os
 import re
 import stat
@@ -107,6 +108,17 @@ def find_looks_at_labels_subjects_and_digests(story):
 
 
 @claim
+def find_takes_serials_as_peers_print_them_and_alternative_names(story):
+    story.tool("openssl", "req", "-x509", "-nodes", "-newkey", "ed25519", "-set_serial", "0x0abc12", "-subj", "/CN=x", "-keyout", "x.key",
+               "-out", "x.crt", "-addext", "subjectAltName=DNS:mail.example.net,IP:192.0.2.7")
+    digest = story.tool("openssl", "x509", "-in", "x.crt", "-noout", "-fingerprint", "-sha256").split("=")[1].strip()
+    for text in ("0ABC12", "0x0abc12", "a:bc:12", "00:0a:bc:12", "MAIL.example", "192.0.2.7", digest, "sha256:" + digest[:11]):
+        assert story.ok("find", text, "x.crt").out.count("\n") == 1, text
+    for text in ("abc1", "0abc120", "mail.example.org", "0x", "sha256:", digest + ":00"):
+        assert story.run("find", text, "x.crt").code == 1, text
+
+
+@claim
 def find_prints_a_golden_document(story):
     story.golden("find", "find", "web", story.p12(), *A)
 
@@ -159,6 +171,47 @@ def verify_accepts_what_holds_together(story):
     enroll(story)
     assert "holds together" in story.ok("verify", "p12:enrolled.p12#web", *A).out
     story.tool("openssl", "verify", "-CAfile", "ca/ca.pem", "issued.pem")
+
+
+def verify_says(story, name, words):
+    """What verify finds out about NAME.key and NAME.crt in one file."""
+    story.write(f"{name}.pem", story.read(f"{name}.key") + story.read(f"{name}.crt"))
+    result = story.run("verify", f"{name}.pem", "--anchors", f"{name}.crt")
+    assert result.code == 1 and "! does not hold together" in result.out and words in result.out, result
+
+
+@claim
+def verify_finds_weak_keys(story):
+    story.tool("openssl", "dsaparam", "-out", "params", "1024")
+    for name, kind in (("RSA", "rsa:1024"), ("DSA", "dsa:params")):
+        story.tool("openssl", "req", "-x509", "-nodes", "-newkey", kind, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out",
+                   f"{name}.crt")
+        verify_says(story, name, f"the key is weak: {name}")
+
+
+@claim
+def verify_finds_dates_that_do_not_hold(story):
+    story.write("ca.cnf", "[ca]\ndefault_ca=x\n[x]\ndatabase=db\nnew_certs_dir=.\nrand_serial=yes\npolicy=p\ndefault_md=sha256\n"
+                "[p]\ncommonName=supplied\n")
+    tomorrow = datetime.datetime.utcnow() + datetime.timedelta(days=1, hours=1)
+    for name, start, end, words in (
+            ("past", "20200101000000Z", "20210101000000Z", "expired on 2021-01-01"),
+            ("future", "20980101000000Z", "20990101000000Z", "is not valid before 2098-01-01"),
+            ("soon", "20200101000000Z", tomorrow.strftime("%Y%m%d%H%M%SZ"), "in 1 days")):
+        story.write("db", "")
+        story.openssl_key(name, f"/CN={name}")
+        story.tool("openssl", "ca", "-batch", "-config", "ca.cnf", "-selfsign", "-keyfile", f"{name}.key", "-in", f"{name}.csr",
+                   "-startdate", start, "-enddate", end, "-notext", "-out", f"{name}.crt")
+        verify_says(story, name, words)
+
+
+@claim
+def verify_tells_a_signature_that_can_be_forged(story):
+    story.ca()
+    story.openssl_key("old", "/CN=old")
+    story.tool("openssl", "x509", "-req", "-sha1", "-in", "old.csr", "-CA", "ca/ca.pem", "-CAkey", "ca/ca.key", "-out", "old.pem")
+    result = story.run("verify", "old.pem", "--anchors", "ca/ca.pem")
+    assert result.code == 1 and "signed with" in result.out and "SHA1" in result.out, result
 
 
 @claim
@@ -438,6 +491,26 @@ def install_puts_a_certificate_beside_its_key(story):
     story.ok("ca", "sign", "k.csr", "--ca", "ca", "--profile", "client", "-o", "k.pem")
     story.ok("install", "k.pem", "p12:k.p12", *A)
     assert "BEGIN CERTIFICATE" in story.tool("openssl", "pkcs12", "-in", "k.p12", "-passin", "file:a.pin", "-nokeys", "-clcerts")
+
+
+@claim
+def install_takes_the_chain_along_and_leaves_strangers_out(story):
+    story.ca()
+    story.ok("generate", "p12:k.p12#web", *A)
+    story.ok("request", "p12:k.p12#web", *A, "--subject", "CN=me", "-o", "k.csr")
+    story.ok("ca", "sign", "k.csr", "--ca", "ca", "--profile", "client", "-o", "k.pem")
+    story.openssl_key("stranger", "/CN=stranger")
+    story.tool("openssl", "req", "-new", "-key", "stranger.key", "-subj", "/CN=stranger", "-out", "stranger.csr")
+    story.ok("ca", "sign", "stranger.csr", "--ca", "ca", "--profile", "client", "-o", "stranger.pem")
+    story.write("all.pem", story.read("stranger.pem") + story.read("ca/ca.pem") + story.read("k.pem"))
+    result = story.ok("install", "all.pem", "p12:k.p12", *A)
+    assert "certificate CN=stranger " in result.err and "is left out: its key is not here" in result.err, result
+    held = story.tool("openssl", "pkcs12", "-in", "k.p12", "-passin", "file:a.pin", "-nokeys")
+    assert held.count("BEGIN CERTIFICATE") == 2 and "stranger" not in held, held
+    before = story.read("k.p12")
+    story.ok("install", "k.pem", "p12:k.p12", *A)
+    assert story.read("k.p12") == before
+    story.fails(6, 601, "install", "ca/ca.pem", "p12:k.p12", *A)
 
 
 @claim

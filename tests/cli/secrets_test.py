@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Where secrets come from: files, descriptors, the environment, commands, and a person at a terminal."""
+import os
+import signal
 import sys
 
 from story import KEYSTOW, PIN, Skip, claim, ended, pexpect, tell
@@ -101,6 +103,40 @@ def a_cancelled_question_changes_nothing_and_leaves_the_echo_on(story):
     child.sendintr()
     code, text = ended(child)
     assert "code 4" in text and "KS-0404" in text and " echo " in text.replace("\r\n", " "), text
+
+
+@claim
+def a_new_password_typed_differently_three_times_makes_nothing(story):
+    child = story.terminal("new", "p12:n.p12")
+    for answer in range(6):
+        child.expect(["new password for p12:n.p12: ", "the same again: "])
+        child.sendline(f"answer {answer}")
+    code, text = ended(child)
+    assert code == 4 and "KS-0404" in text and "differed three times" in text and not story.has("n.p12"), text
+
+
+@claim
+def a_program_that_is_ended_while_it_asks_leaves_the_echo_on(story):
+    if not pexpect:
+        raise Skip("python3-pexpect is not installed")
+    story.p12()
+    child = pexpect.spawn("/bin/sh", ["-c", f"{KEYSTOW} list p12:a.p12 & echo pid $!; fg 2>/dev/null; wait $!; echo code $?; stty -a"],
+                          cwd=story.dir, env={**story.env, "TERM": "xterm"}, timeout=20)
+    child.expect(r"pid (\d+)")
+    pid = int(child.match.group(1))
+    child.expect("password for")
+    os.kill(pid, signal.SIGTERM)
+    code, text = ended(child)
+    assert f"code {128 + signal.SIGTERM}" in text and " echo " in text.replace("\r\n", " "), text
+
+
+@claim
+def a_terminal_that_closes_is_no_answer(story):
+    child = story.terminal("list", story.p12())
+    child.expect("password for")
+    child.sendeof()
+    code, text = ended(child)
+    assert code == 4 and "KS-0404" in text and "closed" in text, text
 
 
 @claim

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a person sees: tables, trees, colour, and that work goes on."""
+import fcntl
 import os
 import sys
 
@@ -65,6 +66,19 @@ def a_slow_token_is_seen_to_work(story):
     code, text = ended(story.terminal("generate", f"{token};object=k", "--pin-source", "file:pin"))
     assert code == 0 and "story: C_GenerateKeyPair, 1 s" in text and "\r\x1b[K" in text, text
     assert "C_GenerateKeyPair" not in story.ok("generate", f"{token};object=k2", "--pin-source", "file:pin").err
+
+
+@claim
+def waiting_for_another_writer_is_seen(story):
+    store = story.p12()
+    lock = os.open(story.path(".a.p12.keystow-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    child = story.terminal("rename", f"{store}#web", "site", "--pin-source", "file:a.pin")
+    child.expect(r"waiting for another writer: \d+ of \d+")
+    os.close(lock)
+    code, text = ended(child)
+    assert code == 0 and "\r\x1b[K" in text, text
+    assert story.ok("list", store, "--pin-source", "file:a.pin").out.startswith("site\t")
 
 
 if __name__ == "__main__":

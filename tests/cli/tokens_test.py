@@ -108,6 +108,55 @@ def token_pin_fails_in_words(story):
     objects(story)
 
 
+# ---- modules ----
+
+def debian_module(name):
+    if not os.path.exists(f"/usr/share/p11-kit/modules/{name}.module"):
+        raise Skip(f"p11-kit does not know {name} here")
+
+
+@claim
+def without_a_module_those_of_p11_kit_are_asked(story):
+    debian_module("softhsm2")
+    token = story.token()
+    story.write("config/keystow/config", "")
+    assert story.ok("token", "list").out.startswith("story\t")
+    story.ok("generate", f"{token};object=k", *P)
+    assert "label:      k" in objects(story)
+
+
+@claim
+def a_module_of_p11_kit_that_does_not_start_is_told_and_left_out(story):
+    debian_module("softhsm2")
+    story.token()
+    story.write("config/keystow/config", "")
+    story.write("softhsm2.conf", f"directories.tokendir = {story.path('gone')}\n")
+    result = story.run("token", "list")
+    assert "starting module softhsm2" in result.err and "[KS-0807]" in result.err, result
+
+
+@claim
+def a_file_that_is_no_sound_module_is_refused_with_the_reason(story):
+    story.token()
+    library = next(p for p in ("/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6", "/lib64/libm.so.6") if os.path.exists(p))
+    loose = story.write("loose.so", "", 0o600)
+    os.chmod(loose, 0o666)
+    for module, words in (("softhsm2.so", "is not an absolute path"), (story.dir, "is not a regular file"),
+                          (story.write("text.so", "text\n"), "cannot be loaded"), (library, "has no C_GetFunctionList"),
+                          (loose, "could have been changed by somebody else"),
+                          ("/nonexistent/opensc-pkcs11.so", "apt install opensc-pkcs11")):
+        result = story.fails(8, 801, "token", "list", "--module", module)
+        assert words in result.err, result
+
+
+@claim
+def an_isolated_module_is_not_loaded_into_the_program(story):
+    story.token()
+    story.write("config/keystow/config", f"[module far]\npath = {SOFTHSM}\nload = isolated\n")
+    result = story.fails(6, 610, "token", "list", "--module", "far")
+    assert "p11-kit" in result.err, result
+
+
 # ---- the store verbs on a token ----
 
 @claim
