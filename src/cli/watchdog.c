@@ -96,13 +96,14 @@ static void overdue(void)
 {
 	static const char hint[] = "is the device in order? keystow token info shows what is on it; deadlines are set "
 				   "in the configuration";
-	char text[2 * WORDS + 128];
+	bool early = !dog.token[0] && dog.about[0]; /* as name_call() says it */
+	char text[sizeof(dog.about) + 2 * WORDS + 128];
 
 	if (finished_code >= 0)
 		_exit(finished_code);
-	snprintf(text, sizeof(text), "%s %s did not answer %s within %u ms, so the command ends here",
-		 dog.token[0] ? "token" : "module", dog.token[0] ? dog.token : dog.module, dog.function,
-		 dog.allowed_ms);
+	snprintf(text, sizeof(text), "%s%s%s %s did not answer %s within %u ms, so the command ends here",
+		 early ? dog.about : "", early ? ": " : "", dog.token[0] ? "token" : "module",
+		 dog.token[0] ? dog.token : dog.module, dog.function, dog.allowed_ms);
 	put(isatty(STDERR_FILENO) ? "\r\033[Kkeystow: " : "keystow: ");
 	put(text);
 	put(" [KS-0803]\n  next: ");

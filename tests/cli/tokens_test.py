@@ -256,6 +256,12 @@ def a_module_that_does_not_answer_ends_the_command(story):
 
 
 @claim
+def a_module_that_does_not_answer_before_it_shows_a_token_ends_the_command_with_the_address(story):
+    result = story.run("list", balky(story, "C_Initialize 1 hang\n"), *P)
+    assert result.code == 8 and "keystow: pkcs11:token=story: module " in result.err and "did not answer C_Initialize" in result.err, result
+
+
+@claim
 def a_module_that_crashes_ends_the_command_with_a_sentence(story):
     result = story.run("list", balky(story, "C_Login 1 crash\n"), *P)
     assert result.code == 8 and "KS-0801" in result.err and "C_Login" in result.err, result
