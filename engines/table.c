@@ -76,6 +76,25 @@ static int surety(const struct ks_engine *row, struct ks_bytes head)
 	return row->codec ? row->codec->probe(head) : 0;
 }
 
+/* What people hand over by mistake gets its own sentence: a download that failed is empty, or a page that says so. */
+static int no_store(struct ks_ctx *ctx, struct ks_bytes head, const char *path)
+{
+	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(path));
+	const char *name = shown ? shown : "the file";
+	size_t blank = 0;
+
+	if (head.size == 0)
+		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is empty", name),
+			       "make or fetch the file again; keystow new makes a new store");
+	while (blank < head.size && strchr(" \t\r\n", head.data[blank]) && head.data[blank])
+		blank++;
+	if (blank < head.size && head.data[blank] == '<')
+		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is a web page or XML, and no store", name),
+			       "where it came from may want a login first, or has moved: fetch the file again");
+	return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is no kind of store that keystow knows", name),
+		       "keystow help stores lists the kinds");
+}
+
 int ks_engine_probe(const struct ks_engine **out, struct ks_ctx *ctx, struct ks_bytes head, const char *path)
 {
 	const struct ks_engine *best = NULL, *tie = NULL;
@@ -97,12 +116,11 @@ int ks_engine_probe(const struct ks_engine **out, struct ks_ctx *ctx, struct ks_
 		*out = best;
 		return 0;
 	}
+	if (!tie)
+		return no_store(ctx, head, path);
 	shown = ks_text_show(ks_bytes_of(path));
-	if (tie)
-		return ks_hint(ctx,
-			       ks_fail(ctx, KS_EAMBIGUOUS, "%s could be a %s or a %s", shown ? shown : "the file", best->title,
-				       tie->title),
-			       "say which: %s:PATH or %s:PATH", best->name, tie->name);
-	return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is no kind of store that keystow knows", shown ? shown : "the file"),
-		       "keystow help stores lists the kinds");
+	return ks_hint(ctx,
+		       ks_fail(ctx, KS_EAMBIGUOUS, "%s could be a %s or a %s", shown ? shown : "the file", best->title,
+			       tie->title),
+		       "say which: %s:PATH or %s:PATH", best->name, tie->name);
 }

@@ -204,7 +204,8 @@ int ks_pkcs12_mac_verify(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, stru
 			return 0;
 		}
 	}
-	return ks_fail(ctx, KS_EPASSWORD, "wrong password, or the file was changed");
+	return ks_hint(ctx, ks_fail(ctx, KS_EPASSWORD, "wrong password, or the file was changed"),
+		       "try the password again; if it is right, take the file from a backup");
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */

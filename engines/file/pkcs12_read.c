@@ -341,7 +341,8 @@ static int mac_judge(struct ks_ctx *ctx, const struct shell *shell, struct ks_se
 			       "take the store from a backup");
 	}
 	ks_forgive(ctx);
-	return ks_fail(ctx, KS_EPASSWORD, "wrong password, or the file was changed");
+	return ks_hint(ctx, ks_fail(ctx, KS_EPASSWORD, "wrong password, or the file was changed"),
+		       "try the password again; if it is right, take the file from a backup");
 }
 
 static int mac_check(struct ks_ctx *ctx, struct ks_pkcs12_layout *layout, const struct shell *shell,

@@ -459,3 +459,35 @@ void describe_plan(struct run *run, const struct ks_plan *plan)
 	else if (run->options->dry_run)
 		run_say(run, "this was a dry run, nothing was changed");
 }
+
+void describe_many(struct run *run, const struct ks_where *where, const struct ks_plan *plan)
+{
+	enum { FEW = 20 };
+	const bool dry = run->options->dry_run;
+	const size_t keys = ks_set_counts(plan->have).keys;
+	size_t of[KS_KEEP + 1] = { 0 };
+	char changed[40] = "";
+
+	if (run->out.json) {
+		describe_plan(run, plan);
+		return;
+	}
+	if (run->options->quiet)
+		return;
+	for (size_t i = 0; i < plan->count; i++)
+		of[plan->changes[i].what]++;
+	if (dry || run->options->verbose || plan->count - of[KS_KEEP] <= FEW)
+		tell_changes(run, plan);
+	if (ks_plan_empty(plan)) {
+		run_say(run, "%s: nothing to do", ks_where_text(where));
+		return;
+	}
+	if (of[KS_REPLACE] + of[KS_RENAME])
+		snprintf(changed, sizeof(changed), "%zu %s, ", of[KS_REPLACE] + of[KS_RENAME],
+			 dry ? "to change" : "changed");
+	out_line(&run->out, "%s: %zu %s, %zu %s, %s%zu private key%s untouched", ks_where_text(where), of[KS_ADD],
+		 dry ? "to add" : "added", of[KS_REMOVE], dry ? "to remove" : "removed", changed, keys,
+		 keys == 1 ? "" : "s");
+	if (dry)
+		run_say(run, "this was a dry run, nothing was changed");
+}

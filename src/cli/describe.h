@@ -45,5 +45,7 @@ bool describe_expires(const struct described *described, int64_t by);
 
 /* "changes" in the document, or one line a change. Kept things only with -v. */
 void describe_plan(struct run *run, const struct ks_plan *plan);
+/* The same of a plan that may be long: one line of counts, after the single changes when they are few or asked for. */
+void describe_many(struct run *run, const struct ks_where *where, const struct ks_plan *plan);
 
 #endif

@@ -24,7 +24,7 @@ static int merge(struct run *run, struct ks_store *store, void *user)
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
-	describe_plan(run, plan);
+	describe_many(run, store->where, plan);
 	return 0;
 }
 

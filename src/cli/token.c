@@ -9,6 +9,8 @@
 #include "table.h"
 #include "where.h"
 
+#include <string.h>
+
 /* ---- looking ---- */
 
 static const char *state_of(const struct ks_token *token)
@@ -221,8 +223,41 @@ static int administer(struct run *run, struct ks_store *store, void *user)
 	return ks_store_admin(store, user);
 }
 
+static bool among(struct ks_token *const *tokens, const char *uri)
+{
+	for (; tokens && *tokens; tokens++) {
+		if (strcmp((*tokens)->uri, uri) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The token that came out of an initialisation. Its serial may be made by it, and SoftHSM 2.6 moves the token to another
+ * slot, so the address used before says nothing: it is the one that has the label now and was not there before.
+ */
+static void tell_initialised(struct run *run, struct ks_token *const *before, const char *label)
+{
+	struct ks_token **after = NULL;
+	const struct ks_token *found = NULL;
+
+	if (ks_tokens(&after, run->ctx, NULL, 0) < 0)
+		ks_forgive(run->ctx);
+	for (size_t i = 0; after && after[i]; i++) {
+		if (after[i]->initialized && strcmp(after[i]->label, label) == 0 &&
+		    (!found || !among(before, after[i]->uri)))
+			found = after[i];
+	}
+	if (found)
+		out_line(&run->out, "+ token \"%s\", serial %s, is initialised: %s", label, found->serial, found->uri);
+	else
+		out_line(&run->out, "+ token \"%s\" is initialised", label);
+	ks_tokens_free(after);
+}
+
 static int init_admin(struct run *run, const struct ks_where *where, const struct ks_token *token)
 {
+	struct ks_token **before = NULL;
 	const struct options *options = run->options;
 	ks_auto(secret) so_pin = NULL;
 	ks_auto(secret) pin = NULL;
@@ -236,9 +271,12 @@ static int init_admin(struct run *run, const struct ks_where *where, const struc
 		return rc;
 	admin.so_secret = so_pin;
 	admin.new_secret = pin;
+	if (ks_tokens(&before, run->ctx, NULL, 0) < 0)
+		ks_forgive(run->ctx);
 	rc = stores_only(run, where, KS_WRITE | KS_WITHOUT_SECRET, administer, &admin);
 	if (rc == 0)
-		out_line(&run->out, "+ token \"%s\", serial %s, is initialised", options->label, token->serial);
+		tell_initialised(run, before, options->label);
+	ks_tokens_free(before);
 	return rc;
 }
 

@@ -116,7 +116,7 @@ static int refuse_none(struct ks_store *store, const struct ks_entries *entries,
 	}
 	if (count)
 		nearest = ks_nearest(where->label, labels);
-	rc = ks_fail(store->ctx, KS_ENOTFOUND, "%s: the store has no such entry among its %zu", where->text, entries->count);
+	rc = ks_fail(store->ctx, KS_ENOTFOUND, "%s: the store has no such entry; it has %zu", where->text, entries->count);
 	if (nearest)
 		ks_hint(store->ctx, rc, "did you mean \"%s\"?", nearest);
 	else

@@ -622,6 +622,25 @@ def merge_brings_a_bundle_into_many_stores_and_keeps_keys(story):
 
 
 @claim
+def merge_counts_what_it_did_and_names_each_change_only_when_they_are_few_or_asked_for(story):
+    few = story.ok("merge", story.bundle("few.pem", ("One", "Two")), story.p12(), *A).out
+    assert few.count("+ certificate") == 2, few
+    assert "p12:a.p12: 2 added, 0 removed, 1 private key untouched" in few, few
+    many = [f"Anchor {n}" for n in range(19)]
+    store = story.p12("b.p12", "other", "b.pin")
+    B = ("--pin-source", "file:b.pin")
+    story.bundle("many.pem", [*many, "Nineteen", "Twenty"])
+    dry = story.ok("merge", "many.pem", store, *B, "--dry-run").out
+    assert dry.count("+ certificate") == 21 and "p12:b.p12: 21 to add, 0 to remove, 1 private key untouched" in dry, dry
+    assert story.ok("merge", "many.pem", store, *B).out == "p12:b.p12: 21 added, 0 removed, 1 private key untouched\n"
+    assert "p12:b.p12: nothing to do" in story.ok("merge", "many.pem", store, *B).err
+    story.write("empty.pem", b"")
+    story.write("page.pem", b"\n<!DOCTYPE html><html></html>\n")
+    assert "empty.pem is empty" in story.fails(7, 705, "merge", "empty.pem", store, *B).err
+    assert "page.pem is a web page" in story.fails(7, 705, "merge", "page.pem", store, *B).err
+
+
+@claim
 def merge_prints_a_golden_document(story):
     story.bundle("bundle.pem", ("One", "Two"))
     story.golden("merge", "merge", "bundle.pem", story.p12(), *A)
