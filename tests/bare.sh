@@ -12,7 +12,7 @@ root=$(mktemp -d)
 mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ')
 
 leave() {
-  umount -l "$root/dev" "$root/proc" 2>/dev/null || true
+  umount -l "$root/dev/pts" "$root/dev" "$root/proc" 2>/dev/null || true
   rm -rf --one-file-system "$root"
 }
 trap leave EXIT
@@ -25,6 +25,7 @@ rm -f "$root/etc/apt/apt.conf.d/"docker* "$root/etc/apt/sources.list.d/"*node*
 cp -n /usr/share/keyrings/debian* "$root/usr/share/keyrings/"
 mount --bind /proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts"
 
 git clone -q --no-hardlinks . "$root/srv/keystow"
 chroot "$root" git config --system --add safe.directory '*'

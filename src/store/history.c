@@ -259,12 +259,30 @@ static int read_generations(struct generations *out, struct ks_store *store)
 	return ks_fail(store->ctx, KS_ENOTFOUND, "what was remembered of merges into %s is damaged", store->where->text);
 }
 
+int ks_history_digest(unsigned char out[KS_SHA256], struct ks_store *store)
+{
+	size_t count = 0;
+	ks_auto_mem unsigned char(*digests)[KS_SHA256] = ks_array(ks_set_count(store->items), KS_SHA256);
+
+	if (!digests)
+		return ks_nomem(store->ctx);
+	for (size_t i = 0; i < ks_set_count(store->items); i++) {
+		struct ks_item *item = ks_set_at(store->items, i);
+
+		if (item->kind == KS_CERTIFICATE)
+			memcpy(digests[count++], ks_item_sha256(item), KS_SHA256);
+	}
+	qsort(digests, count, KS_SHA256, digest_order);
+	ks_sha256(out, KS_BYTES(digests, count * KS_SHA256));
+	return 0;
+}
+
 static int digest_now(unsigned char out[KS_SHA256], struct ks_store *store)
 {
 	struct ks_disk *disk = disk_of(store);
 
 	if (!disk)
-		return ks_store_digest(out, store);
+		return ks_history_digest(out, store);
 	memcpy(out, ks_disk_digest(disk), KS_SHA256);
 	return 0;
 }
@@ -295,6 +313,40 @@ int ks_history_read(struct ks_record **out, struct ks_store *store)
 	if (n < GENERATIONS)
 		return 0;
 	return ks_fail(store->ctx, KS_ECHANGED, "%s was changed since the last merge", store->where->text);
+}
+
+/* ---- other changes than merges ---- */
+
+/* What the user renames or replaces is his from then on. */
+static void disown(struct ks_record *record, struct ks_item *item)
+{
+	unsigned char(*place)[KS_SHA256];
+	size_t behind;
+
+	if (item->kind != KS_CERTIFICATE || !ks_record_has(record, ks_item_sha256(item)))
+		return;
+	place = bsearch(item->sha256, record->added, record->added_count, KS_SHA256, digest_order);
+	behind = record->added_count - (size_t)(place - record->added) - 1;
+	memmove(place, place + 1, behind * KS_SHA256);
+	record->added_count--;
+}
+
+int ks_history_carry(struct ks_record **out, struct ks_store *store, const struct ks_plan *plan)
+{
+	ks_auto(record) record = NULL;
+	int rc = ks_history_read(&record, store);
+
+	if (rc == KS_ENOTFOUND || rc == KS_ECHANGED) {
+		ks_forgive(store->ctx);
+		return 0;
+	}
+	for (size_t i = 0; rc == 0 && i < plan->count; i++) {
+		if (plan->changes[i].what == KS_RENAME || plan->changes[i].what == KS_REPLACE)
+			disown(record, plan->changes[i].have);
+	}
+	if (rc == 0)
+		*out = ks_take(record);
+	return rc;
 }
 
 /* ---- writing ---- */

@@ -27,6 +27,13 @@ KS_FREES(record)
 int ks_history_read(struct ks_record **out, struct ks_store *store);
 /* Writes the record for a store whose content will have, or has, that digest; the one before is kept beside it. */
 int ks_history_write(struct ks_store *store, const struct ks_record *record, const unsigned char digest[KS_SHA256]);
+/* What tells a store that is not one file: SHA-256 over the sorted SHA-256 of its certificates. */
+int ks_history_digest(unsigned char out[KS_SHA256], struct ks_store *store);
+/*
+ * The record to go along with a change that is not a merge, so that it does not make the store a stranger to the next merge; NULL
+ * when there is none. What the plan removes stays remembered as merge's, so that the next merge knows that it was deleted.
+ */
+int ks_history_carry(struct ks_record **out, struct ks_store *store, const struct ks_plan *plan);
 bool ks_record_has(const struct ks_record *record, const unsigned char sha256[KS_SHA256]);
 
 #endif

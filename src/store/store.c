@@ -213,73 +213,13 @@ static int remember(void *user, struct ks_ctx *ctx, const unsigned char *digest)
 	return 0;
 }
 
-static int digest_order(const void *a, const void *b)
-{
-	return memcmp(a, b, KS_SHA256);
-}
-
-/* A store that is not one file is known by its certificates: SHA-256 over their sorted SHA-256. */
-int ks_store_digest(unsigned char out[KS_SHA256], struct ks_store *store)
-{
-	size_t count = 0;
-	ks_auto_mem unsigned char(*digests)[KS_SHA256] = ks_array(ks_set_count(store->items), KS_SHA256);
-
-	if (!digests)
-		return ks_nomem(store->ctx);
-	for (size_t i = 0; i < ks_set_count(store->items); i++) {
-		struct ks_item *item = ks_set_at(store->items, i);
-
-		if (item->kind == KS_CERTIFICATE)
-			memcpy(digests[count++], ks_item_sha256(item), KS_SHA256);
-	}
-	qsort(digests, count, KS_SHA256, digest_order);
-	ks_sha256(out, KS_BYTES(digests, count * KS_SHA256));
-	return 0;
-}
-
 /* Stores that cannot stage are remembered after the change, by what they hold then. */
 static int remember_late(struct remembering *remembering)
 {
 	unsigned char digest[KS_SHA256];
-	int rc = ks_store_digest(digest, remembering->store);
+	int rc = ks_history_digest(digest, remembering->store);
 
 	return rc < 0 ? rc : remember(remembering, remembering->store->ctx, digest);
-}
-
-/* What the user renames or replaces is his from then on. */
-static void disown(struct ks_record *record, struct ks_item *item)
-{
-	unsigned char(*place)[KS_SHA256];
-	size_t behind;
-
-	if (item->kind != KS_CERTIFICATE || !ks_record_has(record, ks_item_sha256(item)))
-		return;
-	place = bsearch(item->sha256, record->added, record->added_count, KS_SHA256, digest_order);
-	behind = record->added_count - (size_t)(place - record->added) - 1;
-	memmove(place, place + 1, behind * KS_SHA256);
-	record->added_count--;
-}
-
-/*
- * A change that is not a merge does not make the store a stranger to the next merge: what is remembered of it moves along. What
- * the plan removes stays remembered as merge's, so that the next merge knows that it was deleted.
- */
-static int carry_record(struct ks_record **out, struct ks_store *store, const struct ks_plan *plan)
-{
-	ks_auto(record) record = NULL;
-	int rc = ks_history_read(&record, store);
-
-	if (rc == KS_ENOTFOUND || rc == KS_ECHANGED) {
-		ks_forgive(store->ctx);
-		return 0;
-	}
-	for (size_t i = 0; rc == 0 && i < plan->count; i++) {
-		if (plan->changes[i].what == KS_RENAME || plan->changes[i].what == KS_REPLACE)
-			disown(record, plan->changes[i].have);
-	}
-	if (rc == 0)
-		*out = ks_take(record);
-	return rc;
 }
 
 int ks_store_apply(struct ks_store *store, struct ks_plan *plan, const struct ks_commit_wish *wish)
@@ -291,7 +231,7 @@ int ks_store_apply(struct ks_store *store, struct ks_plan *plan, const struct ks
 	int rc = ks_store_able(store, KS_CAN_WRITE);
 
 	if (rc == 0 && !wish->record)
-		rc = carry_record(&carried, store, plan);
+		rc = ks_history_carry(&carried, store, plan);
 	if (rc < 0)
 		return rc;
 	remembering.record = wish->record ? wish->record : carried;

@@ -37,8 +37,6 @@ struct ks_commit_wish {
 	struct ks_record *record;	/* what merge wants remembered; NULL = nothing */
 };
 int ks_store_apply(struct ks_store *store, struct ks_plan *plan, const struct ks_commit_wish *wish);
-/* What tells a store that is not one file: SHA-256 over the sorted SHA-256 of its certificates. */
-int ks_store_digest(unsigned char out[KS_SHA256], struct ks_store *store);
 /* Exchanges the store and its .old. KS_EKEYLOSS when the present store holds a private key that .old lacks. File stores only. */
 int ks_store_rollback(struct ks_store *store);
 
