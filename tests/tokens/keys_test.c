@@ -138,6 +138,77 @@ static void certificates_and_cms_work_with_rsa_and_ec(void **state)
 	}
 }
 
+/* As a server does with a certificate file and a key: the certificate's key was never seen by our provider. */
+static X509 *read_anew(X509 *certificate)
+{
+	unsigned char *der = NULL;
+	int size = i2d_X509(certificate, &der);
+	const unsigned char *at = der;
+	X509 *again = d2i_X509(NULL, &at, size);
+
+	OPENSSL_free(der);
+	assert_non_null(again);
+	return again;
+}
+
+static void a_certificate_from_elsewhere_is_matched_with_its_key_and_no_other(void **state)
+{
+	static const char *const kinds[] = { "rsa:2048", "p256", "ed25519" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		ks_auto_ssl(EVP_PKEY) key = NULL;
+		ks_auto_ssl(EVP_PKEY) other = NULL;
+		ks_auto_ssl(EVP_PKEY) same = NULL;
+		ks_auto_ssl(X509) made = NULL;
+		ks_auto_ssl(X509) certificate = NULL;
+
+		works(ks_item_pkey(&key, make(kinds[i], "one"), ctx));
+		works(ks_item_pkey(&other, make(kinds[i], "two"), ctx));
+		made = certificate_for(key, key);
+		certificate = read_anew(made);
+		assert_int_equal(X509_check_private_key(certificate, key), 1);
+		assert_int_equal(X509_check_private_key(certificate, other), 0);
+		assert_int_equal(EVP_PKEY_eq(key, X509_get0_pubkey(certificate)), 1);
+		assert_int_equal(EVP_PKEY_eq(other, X509_get0_pubkey(certificate)), 0);
+		assert_int_not_equal(EVP_PKEY_eq(key, other), 1);
+		same = EVP_PKEY_dup(key);
+		assert_non_null(same);
+		assert_int_equal(EVP_PKEY_eq(key, same), 1);
+	}
+}
+
+static void a_message_encrypted_for_the_certificate_opens_with_the_token(void **state)
+{
+	static const unsigned flags[] = { 0, CMS_KEY_PARAM };
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	ks_auto_ssl(X509) made = NULL;
+	ks_auto_ssl(X509) certificate = NULL;
+
+	(void)state;
+	works(ks_item_pkey(&key, make("rsa:2048", "reads"), ctx));
+	made = certificate_for(key, key);
+	certificate = read_anew(made);
+	for (size_t i = 0; i < 2; i++) { /* PKCS#1 v1.5, then OAEP */
+		ks_auto_ssl(BIO) text = BIO_new_mem_buf("text", 4);
+		ks_auto_ssl(BIO) opened = BIO_new(BIO_s_mem());
+		CMS_ContentInfo *cms = CMS_encrypt(NULL, NULL, EVP_aes_128_cbc(), CMS_BINARY | CMS_PARTIAL);
+		CMS_RecipientInfo *recipient = CMS_add1_recipient_cert(cms, certificate, flags[i]);
+		char *read = NULL;
+
+		assert_non_null(recipient);
+		if (flags[i])
+			EVP_PKEY_CTX_set_rsa_padding(CMS_RecipientInfo_get0_pkey_ctx(recipient),
+						     RSA_PKCS1_OAEP_PADDING);
+		assert_int_equal(CMS_final(cms, text, NULL, CMS_BINARY), 1);
+		if (CMS_decrypt(cms, key, certificate, NULL, opened, 0) != 1)
+			fail_msg("%zu: %s", i, ERR_reason_error_string(ERR_peek_error()));
+		assert_int_equal(BIO_get_mem_data(opened, &read), 4);
+		assert_memory_equal(read, "text", 4);
+		CMS_ContentInfo_free(cms);
+	}
+}
+
 static void pss_signatures_verify_in_software(void **state)
 {
 	ks_auto_ssl(EVP_PKEY) key = NULL;
@@ -279,6 +350,8 @@ int main(void)
 		TEST(a_new_key_is_private_to_the_token_and_says_so),
 		TEST(the_private_half_cannot_be_exported_in_any_way),
 		TEST(certificates_and_cms_work_with_rsa_and_ec),
+		TEST(a_certificate_from_elsewhere_is_matched_with_its_key_and_no_other),
+		TEST(a_message_encrypted_for_the_certificate_opens_with_the_token),
 		TEST(pss_signatures_verify_in_software),
 		TEST(pss_requests_carry_their_parameters),
 		TEST(what_is_encrypted_for_the_key_the_token_decrypts),
