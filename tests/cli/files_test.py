@@ -7,7 +7,7 @@ import re
 import stat
 import sys
 
-from story import claim, tell
+from story import DATA, claim, tell
 
 A = ("--pin-source", "file:a.pin")
 B = ("--pin-source", "file:b.pin")
@@ -59,6 +59,24 @@ def list_fails_in_words(story):
     story.fails(7, 705, "list", "noise")
     story.write("open.pin", "correct horse\n", 0o644)
     assert "mode 0644" in story.fails(4, 403, "list", store, "--pin-source", "file:open.pin").err
+
+
+@claim
+def a_pkcs7_that_holds_no_certificates_or_is_damaged_says_which(story):
+    whole = story.write("whole.p7b", open(os.path.join(DATA, "p7-two-certificates.p7b"), "rb").read())
+    if b"BEGIN" in story.read(whole):
+        story.tool("openssl", "pkcs7", "-in", whole, "-outform", "DER", "-out", whole)
+    assert story.ok("list", whole).out.count("\n") == 2
+    story.tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k", "-out", "rsa.crt", "-subj", "/CN=rsa")
+    story.write("text", "text\n")
+    story.tool("openssl", "smime", "-encrypt", "-in", "text", "-outform", "DER", "-out", "enveloped.p7m", "rsa.crt")
+    content = story.read(whole)
+    for name, content, code, words in (("enveloped.p7m", story.read("enveloped.p7m"), 7, "it is not signedData"),
+                                       ("short.p7b", content[:-200], 7, "ends too early"),
+                                       ("long.p7b", content + b"xyz", 7, "3 bytes stand behind the end")):
+        story.write(name, content)
+        result = story.run("list", f"p7:{name}")
+        assert result.code == code and words in result.err, result
 
 
 @claim
@@ -457,6 +475,21 @@ def copy_takes_a_key_and_its_certificate_along(story):
 
 
 @claim
+def what_der_holds_is_pem_that_openssl_reads_after_a_copy(story):
+    story.openssl_key("web")
+    story.write("index", "")
+    story.write("ca.cnf", "[ca]\ndefault_ca=x\n[x]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=7\n")
+    story.tool("openssl", "ca", "-gencrl", "-config", "ca.cnf", "-cert", "web.crt", "-keyfile", "web.key", "-out", "crl.pem")
+    for name, verb, source in (("request", "req", "web.csr"), ("crl", "crl", "crl.pem"), ("certificate", "x509", "web.crt")):
+        story.tool("openssl", verb, "-in", source, "-outform", "DER", "-out", f"{name}.der")
+        story.ok("copy", f"{name}.der", f"pem:{name}.pem")
+        assert story.tool("openssl", verb, "-in", f"{name}.pem") == story.tool("openssl", verb, "-in", source), name
+    story.tool("openssl", "pkey", "-in", "web.key", "-pubout", "-outform", "DER", "-out", "public.der")
+    story.ok("copy", "public.der", "pem:public.pem")
+    assert story.tool("openssl", "pkey", "-pubin", "-in", "public.pem") == story.tool("openssl", "pkey", "-in", "web.key", "-pubout")
+
+
+@claim
 def copy_prints_a_golden_document(story):
     story.golden("copy", "copy", f"{story.p12()}#web", "p12:b.p12", *A, "--to-pin-source", "file:b.pin")
 
@@ -638,6 +671,17 @@ def merge_counts_what_it_did_and_names_each_change_only_when_they_are_few_or_ask
     story.write("page.pem", b"\n<!DOCTYPE html><html></html>\n")
     assert "empty.pem is empty" in story.fails(7, 705, "merge", "empty.pem", store, *B).err
     assert "page.pem is a web page" in story.fails(7, 705, "merge", "page.pem", store, *B).err
+
+
+@claim
+def a_merged_certificate_that_was_renamed_is_the_users_and_stays(story):
+    store = story.p12()
+    story.ok("merge", story.bundle(), store, *A)
+    one = story.tool("openssl", "x509", "-in", "One.crt", "-noout", "-fingerprint", "-sha256").split("=")[1].replace(":", "").strip()
+    story.ok("rename", f"{store}#sha256:{one}", "mine", *A)
+    story.ok("merge", story.bundle("less.pem", ("Two", )), store, *A, "--allow-shrink")
+    left = labels(story, store, *A)
+    assert "mine" in left and len(left) == 3, left
 
 
 @claim
