@@ -49,6 +49,18 @@ def list_finds_the_kind_by_content(story):
 
 
 @claim
+def a_store_may_come_through_standard_input_but_is_not_changed_there(story):
+    story.p12()
+    content = story.read("a.p12")
+    assert story.ok("list", "-", *A, stdin=content).out.startswith("web\t")
+    assert story.ok("list", "pem:-", stdin=story.read("web.crt")).out.count("\n") == 1
+    story.ok("merge", "-", "p12:a.p12", *A, stdin=story.read(story.bundle()))
+    assert len(labels(story, "a.p12", *A)) == 4
+    story.fails(6, 610, "rename", "p12:-#web", "site", *A, stdin=content)
+    story.fails(7, 705, "list", "-")
+
+
+@claim
 def list_fails_in_words(story):
     store = story.p12()
     story.fails(3, 301, "list", "absent.p12")

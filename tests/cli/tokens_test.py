@@ -264,6 +264,34 @@ def a_module_that_does_not_answer_before_it_shows_a_token_ends_the_command_with_
 
 
 @claim
+def a_token_that_goes_away_while_it_signs_is_named_and_leaves_no_request(story):
+    token = balky(story, "")
+    story.ok("generate", f"{token};object=k", *P)
+    for row, words in (("C_Sign * answer DEVICE_REMOVED", "story"), ("C_SignInit * answer KEY_FUNCTION_NOT_PERMITTED", "story"),
+                       ("C_Sign * answer DATA_LEN_RANGE", "story")):
+        story.write("schedule", row + "\n")
+        result = story.run("request", f"{token};object=k", "--subject", "CN=k", "-o", "k.csr", *P)
+        assert result.code in (6, 8) and words in result.err and not story.has("k.csr"), (row, str(result))
+
+
+@claim
+def a_certificate_that_the_token_refuses_is_told_and_the_rest_is_as_it_was(story):
+    token = balky(story, "")
+    story.bundle()
+    story.ok("merge", "bundle.pem", token, *P)
+    story.bundle("more.pem", ("One", "Two", "Three", "Four", "Five"))
+    before = objects(story)
+    for row in ("C_CreateObject 1 answer DEVICE_MEMORY", "C_CreateObject 2 answer DEVICE_ERROR", "C_CreateObject 1 answer TEMPLATE_INCONSISTENT"):
+        story.write("schedule", row + "\n")
+        result = story.run("merge", "more.pem", token, *P)
+        assert result.code in (6, 8) and "token story" in result.err, (row, str(result))
+        assert objects(story) == before, row
+    story.write("schedule", "")
+    story.ok("merge", "more.pem", token, *P)
+    assert objects(story).count("Certificate Object") == 5
+
+
+@claim
 def a_module_that_crashes_ends_the_command_with_a_sentence(story):
     result = story.run("list", balky(story, "C_Login 1 crash\n"), *P)
     assert result.code == 8 and "KS-0801" in result.err and "C_Login" in result.err, result
