@@ -21,6 +21,26 @@ static void end_of(char out[48], const struct ks_entry *entry)
 		snprintf(out, 48, "%s", "no certificate");
 }
 
+/* The same certificate on both sides under another name, or trusted differently: two equal dates would tell nothing. */
+static bool row_about(struct run *run, const struct ks_difference *row, const struct described *new, const char *name)
+{
+	struct described old;
+	ks_auto_mem char *old_name = NULL;
+
+	describe(&old, row->left);
+	if (!row->left->certificate || !row->right->certificate ||
+	    !ks_bytes_equal(row->left->certificate->der, row->right->certificate->der))
+		return false;
+	old_name = describe_name(&old);
+	if (old.anchor != new->anchor || strcmp(old.kind, new->kind) != 0)
+		out_line(&run->out, "~ %s  %s  %s -> %s", new->kind, name, old.kind, new->kind);
+	else if (old_name && strcmp(old_name, name) != 0)
+		out_line(&run->out, "~ %s  %s -> %s", new->kind, old_name, name);
+	else
+		return false;
+	return true;
+}
+
 static void row_text(struct run *run, const struct ks_difference *row)
 {
 	const struct ks_entry *entry = row->right ? row->right : row->left;
@@ -35,6 +55,8 @@ static void row_text(struct run *run, const struct ks_difference *row)
 		out_line(&run->out, "%c %s  %s  until %s", row->sign, described.kind, name ? name : "-", new_end);
 		return;
 	}
+	if (row_about(run, row, &described, name ? name : "-"))
+		return;
 	end_of(old_end, row->left);
 	out_line(&run->out, "~ %s  %s  %s -> %s", described.kind, name ? name : "-", old_end, new_end);
 }

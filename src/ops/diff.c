@@ -152,11 +152,19 @@ static void match(struct sides *left, struct sides *right, struct ks_bytes (*key
 
 /* ---- what partners may still differ in ---- */
 
+/* A plain bundle has no labels; that says nothing against those of the store it was merged into. */
+static bool labels_disagree(const struct ks_entry *a, const struct ks_entry *b)
+{
+	struct ks_bytes of_a = ks_entry_label(a), of_b = ks_entry_label(b);
+
+	return of_a.data && of_b.data && !ks_bytes_equal(of_a, of_b);
+}
+
 static bool same(const struct ks_entry *a, const struct ks_entry *b, unsigned can)
 {
 	if (!a->key != !b->key || !a->certificate != !b->certificate)
 		return false;
-	if ((can & KS_CAN_LABELS) && !ks_bytes_equal(ks_entry_label(a), ks_entry_label(b)))
+	if ((can & KS_CAN_LABELS) && labels_disagree(a, b))
 		return false;
 	if (!a->certificate)
 		return true;

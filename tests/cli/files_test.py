@@ -182,6 +182,20 @@ def diff_shows_both_sides(story):
 
 
 @claim
+def diff_says_that_a_bundle_is_equal_to_what_was_made_of_it_and_names_what_else_differs(story):
+    story.bundle()
+    story.ok("merge", "bundle.pem", "pem:anchors.pem")
+    assert "3 equal, 0 different" in story.ok("diff", "bundle.pem", "pem:anchors.pem").err
+    store = story.p12()
+    story.ok("merge", "bundle.pem", store, *A)
+    story.ok("copy", store, "p12:same.p12", *A, "--to-pin-source", "file:a.pin")
+    entry = next(e for e in story.ok("list", store, *A, "--json").json()["stores"][0]["entries"] if e["kind"] == "anchor")
+    story.ok("rename", f"p12:same.p12#{entry['label']}", "other name", *A)
+    found = story.run("diff", store, "p12:same.p12", *A, "--to-pin-source", "file:a.pin")
+    assert found.code == 1 and found.out == f"~ anchor  {entry['label']} -> other name\n", found
+
+
+@claim
 def diff_prints_a_golden_document(story):
     story.bundle("old.pem", ("One", "Two"))
     story.bundle("new.pem", ("Two", "Three"))
