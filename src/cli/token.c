@@ -249,7 +249,7 @@ static void tell_initialised(struct run *run, struct ks_token *const *before, co
 			found = after[i];
 	}
 	if (found)
-		out_line(&run->out, "+ token \"%s\", serial %s, is initialised: %s", label, found->serial, found->uri);
+		out_line(&run->out, "+ token \"%s\", serial %s, is initialised", label, found->serial);
 	else
 		out_line(&run->out, "+ token \"%s\" is initialised", label);
 	ks_tokens_free(after);

@@ -63,7 +63,7 @@ def token_init_makes_a_token_that_pkcs11_tool_logs_in_to(story):
     free = next(t for t in story.ok("token", "list", "--json").json()["tokens"] if not t["initialized"])
     made = story.ok("token", "init", f"pkcs11:slot-id={free['slot']}", "--label", "fresh", "--so-pin-source", "file:so.pin", *P).out
     fresh = story.ok("token", "info", "pkcs11:token=fresh", "--json").json()["tokens"][0]
-    assert fresh["serial"] and made == f'+ token "fresh", serial {fresh["serial"]}, is initialised: {fresh["uri"]}\n', made
+    assert fresh["serial"] and made == f'+ token "fresh", serial {fresh["serial"]}, is initialised\n', made
     assert story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "fresh", "--login", "--pin", PIN, "-O") is not None
 
 
