@@ -18,7 +18,7 @@
 #define OID_PBMAC1 "\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0e"
 #define OID_PBKDF2 "\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c"
 #define PBMAC1_KEY_MIN 20
-#define NEW_ITERATIONS 10000 /* docs/decisions/pkcs12-protection.md */
+#define NEW_ITERATIONS 10000 /* docs/decisions/0002 */
 #define FEW_ITERATIONS 1000
 #define SALT 16
 

@@ -17,7 +17,7 @@
 #include <limits.h>
 #include <string.h>
 
-#define DEFAULT_ITERATIONS 10000 /* docs/decisions/pkcs12-protection.md */
+#define DEFAULT_ITERATIONS 10000 /* docs/decisions/0002 */
 #define FRESH_SALT 16
 #define FEW_ITERATIONS 1000 /* RFC 8018 4.2 */
 
