@@ -1163,7 +1163,7 @@ int ks_disk_remove(struct ks_ctx *ctx, const char *path)
 	struct stat found;
 
 	if (lstat(path, &found) < 0)
-		return errno == ENOENT ? 0 : ks_fail_errno(ctx, errno, "removing %s", path);
+		return errno == ENOENT || errno == ENOTDIR ? 0 : ks_fail_errno(ctx, errno, "removing %s", path);
 	if (!S_ISREG(found.st_mode))
 		return ks_fail(ctx, KS_EFILEKIND, "%s is not a regular file", path);
 	return unlink(path) < 0 && errno != ENOENT ? ks_fail_errno(ctx, errno, "removing %s", path) : 0;

@@ -216,6 +216,15 @@ def after_a_wrong_pin_the_token_is_not_tried_again(story):
 
 
 @claim
+def a_wrong_pin_that_cannot_be_remembered_is_said_and_a_right_one_says_nothing(story):
+    token = story.token()
+    story.env["XDG_STATE_HOME"] = "/dev/null"  # as of a service whose home is no folder
+    result = story.fails(4, 401, "list", token, "--pin-source", "file:b.pin")
+    assert "the wrong PIN could not be remembered" in result.err, result
+    assert story.ok("list", token, *P).err == ""
+
+
+@claim
 def a_bundle_merges_into_a_token(story):
     token = story.token()
     story.bundle()
