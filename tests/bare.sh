@@ -20,6 +20,7 @@ trap leave EXIT
 debootstrap --variant=minbase --include=git bookworm "$root" "$mirror" >"$root.log" 2>&1 || { tail "$root.log"; exit 1; }
 rm -f "$root.log"
 cp /etc/resolv.conf "$root/etc/"
+rm -f "$root/etc/apt/sources.list"
 cp -r /etc/apt/apt.conf.d /etc/apt/sources.list.d "$root/etc/apt/"
 rm -f "$root/etc/apt/apt.conf.d/"docker* "$root/etc/apt/sources.list.d/"*node*
 cp -n /usr/share/keyrings/debian* "$root/usr/share/keyrings/"
