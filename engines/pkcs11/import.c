@@ -4,7 +4,8 @@
  *
  * The secret parts go from OpenSSL's secure numbers into a secret buffer and from there to the token; nothing of them stays here.
  */
-#include "apply.h"
+#include "import.h"
+#include "put.h"
 #include "der.h"
 #include "keygen.h"
 

@@ -4,7 +4,6 @@
  */
 #include "generate.h"
 
-#include "der.h"
 #include "file/key.h"
 
 #include <openssl/evp.h>
@@ -99,37 +98,18 @@ static int write_pkcs8(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKE
 	return 0;
 }
 
-/* The id that tokens and Java agree on: SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1). */
-static int id_of(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx, struct ks_bytes spki)
-{
-	struct ks_der whole, algorithm, bits;
-	struct ks_bytes rest;
-
-	if (ks_der_only(&whole, spki, KS_DER_SEQUENCE) < 0)
-		return ks_fail(ctx, KS_EBUG, "the new public key is not DER");
-	rest = whole.content;
-	if (ks_der_next(&algorithm, &rest) < 0 || ks_der_expect(&bits, &rest, KS_DER_BITS) < 0 || bits.content.size < 2)
-		return ks_fail(ctx, KS_EBUG, "the new public key has no bits");
-	if (!EVP_Q_digest(ks_crypto(ctx), "SHA1", NULL, bits.content.data + 1, bits.content.size - 1, out, size))
-		return ks_fail_openssl(ctx, KS_EALGORITHM, "the id of the new key cannot be computed");
-	return 0;
-}
-
 /* Names the new key, and lets it answer as keys in files do. */
 static int name_key(struct ks_item *item, struct ks_ctx *ctx, const struct ks_generate *wish)
 {
-	unsigned char id[EVP_MAX_MD_SIZE];
-	size_t id_size = 0;
-	int rc;
+	unsigned char id[20];
 
 	ks_key_item(item, KS_SHAPE_PKCS8);
 	if (!item->spki.data)
 		return ks_fail(ctx, KS_EBUG, "the new key does not tell its public half");
-	rc = id_of(id, &id_size, ctx, item->spki);
-	if (rc < 0)
-		return rc;
+	if (ks_spki_id(id, item->spki) < 0)
+		return ks_fail(ctx, KS_EBUG, "the new public key has no bits");
 	item->id = wish->id.data ? ks_set_bytes(item->set, wish->id.data, wish->id.size)
-				 : ks_set_bytes(item->set, id, id_size);
+				 : ks_set_bytes(item->set, id, sizeof(id));
 	item->label = wish->label.data ? ks_set_bytes(item->set, wish->label.data, wish->label.size) : KS_NONE;
 	return 0;
 }
