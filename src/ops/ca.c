@@ -17,6 +17,7 @@
 #include "generate.h"
 #include "ini.h"
 #include "issue.h"
+#include "lookup.h"
 #include "text.h"
 
 #include <openssl/pem.h>
@@ -207,6 +208,27 @@ static int key_item(struct ks_item **out, struct ks_store *store, const struct k
 	return 0;
 }
 
+/* The type is asked of the key itself, because a sealed one does not show it. */
+static int take_over(struct making *making, struct ks_item *item, const struct ks_keyspec *asked)
+{
+	const char *named = making->wish->key->text;
+	ks_auto(buffer) spki = NULL;
+	struct ks_keyspec found;
+	int rc = ks_key_spki(&spki, making->ctx, item);
+
+	if (rc < 0)
+		return rc;
+	found = ks_keyspec_of_spki(ks_buffer_bytes(spki));
+	if (making->wish->spec.type != KS_KEY_UNKNOWN && (found.type != asked->type || found.bits != asked->bits))
+		return ks_hint(making->ctx,
+			       ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type",
+				       named),
+			       "leave out --type to use it, or choose another label");
+	ks_notice(making->ctx, KS_EEXISTS, named, "choose another label if the CA shall have a key of its own",
+		  "the key %s was there already and is the CA's now", named);
+	return 0;
+}
+
 /* The key elsewhere: one that is there already is taken, an absent one is made. */
 static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 {
@@ -226,16 +248,8 @@ static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 	rc = ks_store_open_only(&making->store, making->ctx, where, KS_WRITE | KS_CREATE | KS_LOGIN, &only);
 	if (rc == 0)
 		rc = key_item(&item, making->store, where);
-	if (rc == 0 && making->wish->spec.type != KS_KEY_UNKNOWN && item->key.type != KS_KEY_UNKNOWN &&
-	    (item->key.type != spec->type || item->key.bits != spec->bits))
-		return ks_hint(making->ctx,
-			       ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type",
-				       where->text),
-			       "leave out --type to use it, or choose another label");
 	if (rc == 0)
-		ks_notice(making->ctx, KS_EEXISTS, where->text,
-			  "choose another label if the CA shall have a key of its own",
-			  "the key %s was there already and is the CA's now", where->text);
+		rc = take_over(making, item, spec);
 	if (rc == KS_ENOTFOUND && making->store) {
 		ks_forgive(making->ctx);
 		rc = ks_generate(&item, making->store, &wish, false);

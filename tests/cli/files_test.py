@@ -430,6 +430,19 @@ def ca_init_fails_in_words(story):
 
 
 @claim
+def a_ca_takes_over_a_key_of_the_type_that_was_asked_for_and_no_other(story):
+    pin = ("--ca-pin-source", "file:a.pin")
+    for label, kind in (("ec", "p256"), ("ed", "ed25519"), ("rsa", "rsa:2048")):
+        story.ok("generate", f"p12:keys.p12#{label}", "--type", kind, *A)
+        before = story.read("keys.p12")
+        result = story.fails(9, 902, "ca", "init", "wrong", "--subject", "CN=x", "--key", f"p12:keys.p12#{label}", "--type", "p384", *pin)
+        assert "of another type" in result.err and not story.has("wrong") and story.read("keys.p12") == before, result
+        taken = story.ok("ca", "init", f"{label}-ca", "--subject", "CN=x", "--key", f"p12:keys.p12#{label}", "--type", kind, *pin)
+        assert "was there already and is the CA's now" in taken.err, taken
+    story.fails(2, 201, "ca", "init", "wrong", "--subject", "CN=x", "--key", "p12:keys.p12", *pin)
+
+
+@claim
 def ca_sign_signs_what_openssl_verifies(story):
     story.ca()
     story.openssl_key("a", "/CN=a")
