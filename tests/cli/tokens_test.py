@@ -225,6 +225,31 @@ def a_wrong_pin_that_cannot_be_remembered_is_said_and_a_right_one_says_nothing(s
 
 
 @claim
+def objects_that_are_no_keys_or_certificates_are_shown_too(story):
+    token = story.token()
+    login = ("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "--login", "--pin", PIN)
+    story.write("note", "text")
+    story.tool(*login, "--keygen", "--key-type", "AES:32", "--label", "aes", "--id", "01")
+    story.tool(*login, "-w", "note", "-y", "data", "--label", "note", "--application-label", "story")
+    rows = [line.split("\t")[:2] for line in story.ok("list", token, *P).out.splitlines()]
+    assert sorted(rows) == [["aes", "secret-key"], ["note", "opaque"]], rows
+    result = story.fails(6, 610, "copy", f"{token};object=aes", "p12:new.p12", *P, "--to-pin-source", "file:a.pin")
+    assert "never leaves the token" in result.err and not story.has("new.p12"), result
+
+
+@claim
+def a_public_key_that_is_copied_to_a_token_is_the_one_that_pkcs11_tool_reads(story):
+    token = story.token()
+    story.openssl_key("web")
+    story.tool("openssl", "pkey", "-in", "web.key", "-pubout", "-out", "web.pub")
+    story.ok("copy", "web.pub", token, "--to-pin-source", "file:pin")
+    spoken = objects(story).split("ID:")[1].split()[0]
+    story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "-r", "-y", "pubkey", "--id", spoken, "-o", "read.der")
+    story.tool("openssl", "pkey", "-pubin", "-inform", "DER", "-in", "read.der", "-out", "read.pub")
+    assert story.read("read.pub") == story.read("web.pub")
+
+
+@claim
 def a_bundle_merges_into_a_token(story):
     token = story.token()
     story.bundle()
