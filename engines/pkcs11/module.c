@@ -176,7 +176,8 @@ static int module_probe(struct ks_ctx *ctx, const struct ks_p11_on *on)
 
 	if (!library) {
 		rc = ks_fail(ctx, KS_EMODULE, "module %s cannot be loaded", on->module->shown);
-		return ks_cause(ctx, rc, "%s", dlerror());
+		ks_cause(ctx, rc, "%s", dlerror());
+		return ks_hint(ctx, rc, "-v tells why; it must be a PKCS#11 library for this machine");
 	}
 	rc = module_list_check(ctx, on, library);
 	dlclose(library);

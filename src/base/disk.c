@@ -346,6 +346,9 @@ static int open_folder(struct ks_disk *disk)
 		return system_says(disk, ENAMETOOLONG, "naming a temporary file beside");
 	snprintf(disk->old_name, sizeof(disk->old_name), "%.*s.old", NAME_MAX - 8, disk->name);
 	disk->folder = TEMP_FAILURE_RETRY(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	if (disk->folder < 0 && errno == ENOENT)
+		return ks_hint(disk->ctx, ks_fail(disk->ctx, KS_ENOTFOUND, "the folder of %s does not exist", disk->shown),
+			       "check the spelling, or make the folder with mkdir");
 	if (disk->folder < 0)
 		return system_says(disk, errno, "opening the folder of");
 	return 0;
