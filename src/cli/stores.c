@@ -14,6 +14,16 @@
 
 /* ---- addresses ---- */
 
+/* What stands in the address itself counts most, then the option, then what the configuration says of an @name. */
+static bool takes_source(const struct ks_where *where, const char *text)
+{
+	const char *query = strchr(text, '?');
+
+	if (!where->pin_source)
+		return true;
+	return where->alias && !(query && strstr(query, "pin-source="));
+}
+
 int stores_where(struct ks_where **out, struct run *run, const char *text, const char *pin_source)
 {
 	ks_auto(where) where = NULL;
@@ -26,7 +36,8 @@ int stores_where(struct ks_where **out, struct run *run, const char *text, const
 		return rc;
 	if (ks_where_is_token(where))
 		watchdog_about(ks_where_text(where));
-	if (pin_source && !where->pin_source) {
+	if (pin_source && takes_source(where, text)) {
+		free(where->pin_source);
 		where->pin_source = strdup(pin_source);
 		if (!where->pin_source)
 			return ks_nomem(run->ctx);
@@ -243,7 +254,7 @@ static int known_one(struct run *run, const char *text, unsigned mode, stores_ac
 	ks_auto(where) where = NULL;
 	int rc;
 
-	rc = stores_where(&where, run, text, run->options->pin_source);
+	rc = stores_where(&where, run, text, NULL);
 	if (rc < 0)
 		return run_failed(run, rc, text);
 	seen_add(run, seen, where);
@@ -285,6 +296,14 @@ int stores_known(struct run *run, unsigned mode, stores_act *act, void *user)
 	struct seen seen = { 0 };
 	int rc;
 
+	if (run->options->pin_source) {
+		rc = ks_hint(run->ctx,
+			     ks_fail(run->ctx, KS_EUSAGE,
+				     "--pin-source belongs to the store that is named, and none is named; nothing was "
+				     "sent anywhere"),
+			     "name the store, or give it a pin-source in the configuration");
+		return run_failed(run, rc, NULL);
+	}
 	known_configured(run, mode, act, user, &seen);
 	rc = known_tokens(run, mode, act, user, &seen);
 	if (rc < 0)

@@ -184,6 +184,25 @@ def a_key_in_a_token_signs_a_request_that_openssl_verifies(story):
 
 
 @claim
+def the_option_counts_more_than_the_configuration_and_the_address_more_than_both(story):
+    token = story.token()
+    story.write("config/keystow/config",
+                f"[defaults]\nmodule = {SOFTHSM}\n[store hsm]\nuri = {token}\npin-source = file:pin\n")
+    story.fails(4, 401, "list", "@hsm", "--pin-source", "file:b.pin")
+    story.ok("list", "@hsm?pin-source=file:pin", "--pin-source", "file:b.pin")
+    story.ok("list", "@hsm")
+
+
+@claim
+def a_pin_source_without_a_store_is_sent_to_no_token(story):
+    story.token()
+    story.token("second")
+    for command in (["list"], ["find", "web"]):
+        result = story.fails(2, 201, *command, *P, "--trace")
+        assert "C_Login" not in result.err, result
+
+
+@claim
 def list_without_stores_shows_configured_stores_and_tokens_once(story):
     token = story.token()
     story.token("second")
