@@ -138,6 +138,40 @@ static void certificates_and_cms_work_with_rsa_and_ec(void **state)
 	}
 }
 
+static int verifies(EVP_PKEY *key, const char *digest, const char *text, const unsigned char *signature, size_t size)
+{
+	ks_auto_ssl(EVP_MD_CTX) verify = EVP_MD_CTX_new();
+
+	assert_true(EVP_DigestVerifyInit_ex(verify, NULL, digest, ks_crypto(ctx), NULL, key, NULL) > 0);
+	return EVP_DigestVerify(verify, signature, size, (const unsigned char *)text, strlen(text)) == 1;
+}
+
+static void a_key_verifies_what_it_signed_and_nothing_else(void **state)
+{
+	static const struct {
+		const char *kind, *digest;
+	} kinds[] = { { "rsa:2048", "SHA512" }, { "p384", "SHA384" }, { "ed25519", NULL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		ks_auto_ssl(EVP_PKEY) key = NULL;
+		ks_auto_ssl(EVP_MD_CTX) sign = EVP_MD_CTX_new();
+		unsigned char signature[512];
+		size_t size = sizeof(signature);
+
+		works(ks_item_pkey(&key, make(kinds[i].kind, kinds[i].kind), ctx));
+		assert_true(EVP_DigestSignInit_ex(sign, NULL, kinds[i].digest, ks_crypto(ctx), NULL, key, NULL) > 0);
+		assert_true(EVP_DigestSign(sign, signature, &size, (const unsigned char *)"text", 4) > 0);
+		assert_true(verifies(key, kinds[i].digest, "text", signature, size));
+		assert_false(verifies(key, kinds[i].digest, "test", signature, size));
+		signature[size - 1] ^= 1;
+		assert_false(verifies(key, kinds[i].digest, "text", signature, size));
+		size = 1;
+		assert_true(EVP_DigestSign(sign, signature, &size, (const unsigned char *)"text", 4) <= 0);
+		ERR_clear_error();
+	}
+}
+
 /* As a server does with a certificate file and a key: the certificate's key was never seen by our provider. */
 static X509 *read_anew(X509 *certificate)
 {
@@ -350,6 +384,7 @@ int main(void)
 		TEST(a_new_key_is_private_to_the_token_and_says_so),
 		TEST(the_private_half_cannot_be_exported_in_any_way),
 		TEST(certificates_and_cms_work_with_rsa_and_ec),
+		TEST(a_key_verifies_what_it_signed_and_nothing_else),
 		TEST(a_certificate_from_elsewhere_is_matched_with_its_key_and_no_other),
 		TEST(a_message_encrypted_for_the_certificate_opens_with_the_token),
 		TEST(pss_signatures_verify_in_software),
