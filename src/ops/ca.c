@@ -220,10 +220,10 @@ static int take_over(struct making *making, struct ks_item *item, const struct k
 		return rc;
 	found = ks_keyspec_of_spki(ks_buffer_bytes(spki));
 	if (making->wish->spec.type != KS_KEY_UNKNOWN && (found.type != asked->type || found.bits != asked->bits))
-		return ks_hint(making->ctx,
-			       ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type",
-				       named),
-			       "leave out --type to use it, or choose another label");
+		return ks_hint(
+			making->ctx,
+			ks_fail(making->ctx, KS_EEXISTS, "the key %s is there already and is of another type", named),
+			"leave out --type to use it, or choose another label");
 	ks_notice(making->ctx, KS_EEXISTS, named, "choose another label if the CA shall have a key of its own",
 		  "the key %s was there already and is the CA's now", named);
 	return 0;
