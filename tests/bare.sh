@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 command -v debootstrap >/dev/null || { echo "skipped: debootstrap is not installed"; exit 77; }
 
 root=$(mktemp -d)
+chmod 755 "$root"
 mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ')
 
 leave() {
