@@ -29,6 +29,7 @@ bool ks_password_has(const struct ks_secret *secret, enum ks_password_form form,
 enum ks_derive_for { KS_DERIVE_KEY = 1, KS_DERIVE_IV = 2, KS_DERIVE_MAC = 3 };
 
 #define KS_DERIVED_MAX 64 /* longest key, IV or MAC key in bytes */
+#define KS_KEPT_SALT 8 /* shortest salt in bytes that is used again under the same password (RFC 8018 4.1) */
 
 struct ks_derivation {
 	enum ks_kdf kdf;

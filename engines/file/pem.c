@@ -18,9 +18,10 @@
 #include "der.h"
 #include "text.h"
 
-#include <openssl/rand.h>
-
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #define MOST_BLOCKS 100000
 #define MOST_PROBLEMS 100
@@ -109,7 +110,8 @@ static int seen_grow(struct seen *seen)
 	if (seen->used * 2 < seen->size)
 		return 0;
 	grown.shift = seen->size ? seen->shift - 1 : 64 - 8;
-	if (!grown.factor && RAND_bytes((unsigned char *)&grown.factor, sizeof(grown.factor)) != 1)
+	if (!grown.factor &&
+	    TEMP_FAILURE_RETRY(getrandom(&grown.factor, sizeof(grown.factor), 0)) != sizeof(grown.factor))
 		return KS_EBUG;
 	grown.factor |= 1;
 	grown.places = ks_array(grown.size, sizeof(struct ks_item *));

@@ -58,9 +58,12 @@ int ks_pkcs12_mac_verify(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, stru
 const char *ks_pkcs12_mac_name(struct ks_set *set, const struct ks_pkcs12_mac_way *way);
 /* Neither MD5 nor so few rounds that the password can be tried quickly? */
 bool ks_pkcs12_mac_strong(const struct ks_pkcs12_mac_way *way);
-/* Appends MacData over `content`, made like `like` when that is strong enough (NULL = new store). */
+/*
+ * Appends MacData over `content`, made like `like` when that is strong enough (NULL = new store), and under the same salt
+ * when the password is the same.
+ */
 int ks_pkcs12_mac_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes content,
-		      const struct ks_secret *secret, const struct ks_pkcs12_mac_way *like);
+		      const struct ks_secret *secret, const struct ks_pkcs12_mac_way *like, bool same_password);
 
 /* ---- attributes of a bag --------------------------------------------------------------------------------------------- */
 

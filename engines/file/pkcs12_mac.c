@@ -263,7 +263,7 @@ static int mac_data_put(struct ks_buffer *out, const struct ks_pkcs12_mac_way *w
 }
 
 int ks_pkcs12_mac_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes content,
-		      const struct ks_secret *secret, const struct ks_pkcs12_mac_way *like)
+		      const struct ks_secret *secret, const struct ks_pkcs12_mac_way *like, bool same_password)
 {
 	struct ks_pkcs12_mac_way way = {
 		.kind = KS_MAC_PKCS12,
@@ -283,9 +283,11 @@ int ks_pkcs12_mac_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes
 			  like->digest, (unsigned long long)like->derivation.iterations);
 	if (!ks_password_has(secret, way.form, way.derivation.kdf))
 		way.form = KS_PASSWORD_UTF8;
-	if (RAND_bytes_ex(ks_crypto(ctx), salt, sizeof(salt), 0) != 1)
-		return ks_fail_openssl(ctx, KS_EBUG, "no random numbers can be had");
-	way.derivation.salt = KS_BYTES(salt, sizeof(salt));
+	if (!same_password || way.derivation.salt.size < KS_KEPT_SALT) {
+		if (RAND_bytes_ex(ks_crypto(ctx), salt, sizeof(salt), 0) != 1)
+			return ks_fail_openssl(ctx, KS_EBUG, "no random numbers can be had");
+		way.derivation.salt = KS_BYTES(salt, sizeof(salt));
+	}
 	rc = mac_compute(value, &size, ctx, &way, content, secret, way.form);
 	if (rc < 0)
 		return rc;

@@ -274,13 +274,22 @@ static const struct ks_protection *content_like(const struct writer *writer)
 	return &layout->content;
 }
 
+/* Of the encrypted part that was there; a key's salt stays with the key. */
+static int content_protection(struct ks_protection *out, const struct writer *writer)
+{
+	const struct ks_protection *like = content_like(writer);
+	bool again = !writer->changed && writer->layout && like == &writer->layout->content;
+
+	return again ? ks_protection_again(out, writer->ctx, like) : ks_protection_fresh(out, writer->ctx, like);
+}
+
 static int sealed_part_put(struct writer *writer)
 {
 	struct ks_buffer *out = writer->out;
 	size_t expected = writer->expected, info = ks_der_open_large(out, KS_DER_SEQUENCE, expected);
 	size_t content, data, encrypted, octets;
 	struct ks_protection how;
-	int rc = ks_protection_fresh(&how, writer->ctx, content_like(writer));
+	int rc = content_protection(&how, writer);
 
 	if (rc < 0)
 		return rc;
@@ -359,7 +368,7 @@ static int shell_put(struct writer *writer)
 		return full(writer);
 	if (writer->with_mac)
 		rc = ks_pkcs12_mac_put(out, writer->ctx, KS_BYTES(out->data + out->size - size, size), writer->secret,
-				       writer->layout ? &writer->layout->mac : NULL);
+				       writer->layout ? &writer->layout->mac : NULL, !writer->changed);
 	if (rc == 0)
 		rc = ks_der_close_large(out, pfx, expected);
 	return out->status ? full(writer) : rc;

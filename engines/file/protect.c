@@ -591,6 +591,15 @@ int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const str
 	return 0;
 }
 
+int ks_protection_again(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like)
+{
+	int rc = ks_protection_fresh(out, ctx, like);
+
+	if (rc == 0 && can_write(like) && like->derivation.salt.size >= KS_KEPT_SALT)
+		out->derivation.salt = like->derivation.salt;
+	return rc;
+}
+
 static struct ks_bytes scheme_oid(const struct ks_protection_cipher *cipher)
 {
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)

@@ -45,6 +45,8 @@ int ks_protection_open(unsigned char *to, size_t *size, struct ks_ctx *ctx, cons
 void ks_protection_default(struct ks_protection *out);
 /* The same strength as `like` (NULL or weak: the default) with salt and IV of its own. */
 int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like);
+/* As fresh, but when the password is still the one of `like`, under its salt too: the key is known already. The IV is new. */
+int ks_protection_again(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like);
 /* Appends the AlgorithmIdentifier of a fresh protection. */
 int ks_protection_put(struct ks_buffer *out, const struct ks_protection *protection);
 /* Pads and encrypts, in place, everything in `out` from `start` on. */

@@ -472,6 +472,68 @@ static void a_new_label_changes_the_label_and_nothing_else(void **state)
 	assert_non_null(memmem(after->raw.data, after->raw.size, "nobody knows", 12));
 }
 
+static size_t places(struct ks_bytes in, struct ks_bytes what)
+{
+	size_t found = 0;
+	const unsigned char *at = in.data;
+
+	while ((at = memmem(at, (size_t)(in.data + in.size - at), what.data, what.size))) {
+		found++;
+		at++;
+	}
+	return found;
+}
+
+static void salts_stay_with_the_password_and_the_iv_does_not(void **state)
+{
+	struct fixture *f = *state;
+	ks_auto(secret) fresh = password(f->ctx, "ganz neu");
+	struct ks_buffer *same[2], *other;
+	const struct ks_pkcs12_layout *layout;
+	ks_auto(set) again = NULL;
+	struct ks_bytes content, mac;
+
+	assert_int_equal(read_sample(f, "java-two-keys-a-secret-and-trust", f->secret), 0);
+	layout = ks_set_facts_of(f->set)->layout;
+	content = layout->content.derivation.salt;
+	mac = layout->mac.derivation.salt;
+	assert_true(content.size >= KS_KEPT_SALT && mac.size >= KS_KEPT_SALT);
+	other = write_unchanged(f, fresh, true);
+	for (int i = 0; i < 2; i++) {
+		same[i] = write_unchanged(f, f->secret, false);
+		assert_int_equal(places(ks_buffer_bytes(same[i]), content), 1);
+		assert_int_equal(places(ks_buffer_bytes(same[i]), mac), 1);
+		assert_int_equal(places(ks_buffer_bytes(same[i]), layout->content.iv), 0);
+	}
+	assert_int_equal(places(ks_buffer_bytes(other), content), 0);
+	assert_int_equal(places(ks_buffer_bytes(other), mac), 0);
+	assert_false(ks_bytes_equal(ks_buffer_bytes(same[0]), ks_buffer_bytes(same[1])));
+	assert_int_equal(read_bytes(&again, f, same[0], f->secret), 0);
+	ks_buffer_free(same[1]);
+	ks_buffer_free(other);
+}
+
+static void a_salt_that_is_too_short_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct ks_pkcs12_layout *layout;
+	struct ks_bytes mac;
+	ks_auto(buffer) file = NULL;
+	ks_auto(set) again = NULL;
+
+	assert_int_equal(read_sample(f, "java-two-keys-a-secret-and-trust", f->secret), 0);
+	layout = (struct ks_pkcs12_layout *)ks_set_facts_of(f->set)->layout;
+	layout->content.derivation.salt.size = layout->mac.derivation.salt.size = KS_KEPT_SALT - 1;
+	mac = layout->mac.derivation.salt;
+	file = write_unchanged(f, f->secret, false);
+	assert_int_equal(places(ks_buffer_bytes(file), layout->content.derivation.salt), 0);
+	assert_int_equal(places(ks_buffer_bytes(file), mac), 0);
+	assert_int_equal(read_bytes(&again, f, ks_take(file), f->secret), 0);
+	layout = (struct ks_pkcs12_layout *)ks_set_facts_of(again)->layout;
+	assert_int_equal(layout->mac.derivation.salt.size, 16);
+	assert_int_equal(layout->content.derivation.salt.size, 16);
+}
+
 static void trust_is_written_as_javas_attribute_and_taken_away_again(void **state)
 {
 	struct fixture *f = *state;
@@ -685,6 +747,8 @@ int main(void)
 		TEST(a_mac_of_one_iteration_is_written_strong_and_said_so),
 		TEST(pbmac1_stays_pbmac1),
 		TEST(a_new_label_changes_the_label_and_nothing_else),
+		TEST(salts_stay_with_the_password_and_the_iv_does_not),
+		TEST(a_salt_that_is_too_short_is_not_kept),
 		TEST(trust_is_written_as_javas_attribute_and_taken_away_again),
 		TEST(a_new_password_opens_everything_and_the_old_one_nothing),
 		TEST(what_cannot_be_sealed_anew_refuses_the_new_password),
