@@ -12,10 +12,10 @@
  */
 #include "disk.h"
 
+#include "hash.h"
 #include "text.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -57,6 +57,7 @@ struct ks_disk {
 	char staged_name[NAME_MAX + 1]; /* "" = nothing is staged */
 	int staged;
 	unsigned char staged_digest[KS_SHA256];
+	struct ks_buffer *read_back; /* the staged bytes, when they are wished for */
 };
 
 /* A descriptor that closes itself where its closing tells nothing. */
@@ -238,34 +239,22 @@ int ks_disk_load(struct ks_disk *disk)
 
 /* ---- is it still the file that was read? ---- */
 
-static int hash_start(EVP_MD_CTX **out, struct ks_disk *disk)
-{
-	ks_auto_ssl(EVP_MD_CTX) hash = EVP_MD_CTX_new();
-
-	if (!hash || !EVP_DigestInit_ex(hash, EVP_sha256(), NULL))
-		return ks_fail_openssl(disk->ctx, KS_ENOMEM, "SHA-256 cannot be started");
-	*out = ks_take(hash);
-	return 0;
-}
-
 static int hash_file(unsigned char out[KS_SHA256], struct ks_disk *disk, int fd)
 {
-	ks_auto_ssl(EVP_MD_CTX) hash = NULL;
+	struct ks_hash hash;
 	unsigned char piece[PIECE];
 	off_t at = 0;
 	ssize_t got;
-	int rc = hash_start(&hash, disk);
 
-	if (rc < 0)
-		return rc;
+	ks_hash_start(&hash);
 	while ((got = TEMP_FAILURE_RETRY(pread(fd, piece, sizeof(piece), at))) > 0) {
-		EVP_DigestUpdate(hash, piece, (size_t)got);
+		ks_hash_add(&hash, KS_BYTES(piece, (size_t)got));
 		at += got;
 	}
 	OPENSSL_cleanse(piece, sizeof(piece));
 	if (got < 0)
 		return system_says(disk, errno, "reading");
-	EVP_DigestFinal_ex(hash, out, NULL);
+	ks_hash_end(out, &hash);
 	return 0;
 }
 
@@ -406,10 +395,18 @@ int ks_disk_open(struct ks_disk **out, struct ks_ctx *ctx, const char *path, uns
 	return 0;
 }
 
+static void forget_read_back(struct ks_disk *disk)
+{
+	if (disk->read_back)
+		OPENSSL_cleanse(disk->read_back->data, disk->read_back->size);
+	ks_buffer_free(ks_take(disk->read_back));
+}
+
 static void drop_staged(struct ks_disk *disk)
 {
 	closep(&disk->staged);
 	disk->staged = -1;
+	forget_read_back(disk);
 	if (disk->staged_name[0])
 		TEMP_FAILURE_RETRY(unlinkat(disk->folder, disk->staged_name, 0));
 	disk->staged_name[0] = '\0';
@@ -755,12 +752,15 @@ static int not_what_was_written(const struct ks_disk *disk)
 		       "the old file is untouched; look at the disk and the system log");
 }
 
-/* Reads `name` through a descriptor of its own, from the disk where the kernel obliges, and compares. Hashes on the way. */
-static int read_back(int *out, unsigned char digest[KS_SHA256], struct ks_disk *disk, const char *name,
-		     struct cursor meant)
+/*
+ * Reads `name` through a descriptor of its own, from the disk where the kernel obliges, and compares. Hashes on the way; what was
+ * compared and hashed is what `keep` (may be NULL) then holds.
+ */
+static int read_back(int *out, unsigned char digest[KS_SHA256], struct ks_buffer *keep, struct ks_disk *disk,
+		     const char *name, struct cursor meant)
 {
-	ks_auto_ssl(EVP_MD_CTX) hash = NULL;
-	unsigned char piece[PIECE];
+	struct ks_hash hash;
+	unsigned char piece[PIECE], *to = piece;
 	struct stat seen;
 	auto_fd fd = -1;
 	bool same = true;
@@ -769,21 +769,28 @@ static int read_back(int *out, unsigned char digest[KS_SHA256], struct ks_disk *
 
 	if (rc == KS_ENOTFOUND)
 		return changed_meanwhile(disk);
-	if (rc == 0)
-		rc = hash_start(&hash, disk);
 	if (rc < 0)
 		return rc;
+	/* Room for all of it at once, and for one piece more in which the end is found. */
+	if (keep && !ks_buffer_room(keep, (size_t)seen.st_size + PIECE))
+		return ks_nomem(disk->ctx);
+	ks_hash_start(&hash);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	while (same && (got = TEMP_FAILURE_RETRY(read(fd, piece, sizeof(piece)))) > 0) {
-		EVP_DigestUpdate(hash, piece, (size_t)got);
-		same = cursor_matches(&meant, piece, (size_t)got);
+	while (same && (!keep || (to = ks_buffer_room(keep, PIECE))) &&
+	       (got = TEMP_FAILURE_RETRY(read(fd, to, PIECE))) > 0) {
+		ks_hash_add(&hash, KS_BYTES(to, (size_t)got));
+		same = cursor_matches(&meant, to, (size_t)got);
+		if (keep)
+			keep->size += (size_t)got;
 	}
 	OPENSSL_cleanse(piece, sizeof(piece));
+	if (!to)
+		return ks_nomem(disk->ctx);
 	if (got < 0)
 		return system_says(disk, errno, "reading back what is to become");
 	if (!same || !cursor_ended(&meant))
 		return not_what_was_written(disk);
-	EVP_DigestFinal_ex(hash, digest, NULL);
+	ks_hash_end(digest, &hash);
 	*out = give(&fd);
 	return 0;
 }
@@ -806,8 +813,11 @@ int ks_disk_stage(struct ks_disk *disk, const struct ks_bytes *pieces, size_t co
 		rc = dress(disk, fd, wish->private_material);
 	if (rc == 0)
 		rc = write_out(disk, &fd, pieces, count);
+	if (rc == 0 && wish->keep_staged && !(disk->read_back = ks_buffer_new(SIZE_MAX / 2)))
+		rc = ks_nomem(disk->ctx);
 	if (rc == 0)
-		rc = read_back(&disk->staged, disk->staged_digest, disk, disk->staged_name, (struct cursor){ pieces, count, 0 });
+		rc = read_back(&disk->staged, disk->staged_digest, disk->read_back, disk, disk->staged_name,
+			       (struct cursor){ pieces, count, 0 });
 	if (rc < 0)
 		drop_staged(disk);
 	return rc;
@@ -815,13 +825,10 @@ int ks_disk_stage(struct ks_disk *disk, const struct ks_bytes *pieces, size_t co
 
 int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk)
 {
-	struct stat seen;
-
-	if (disk->staged < 0)
-		return ks_fail(disk->ctx, KS_EBUG, "nothing is staged for %s", disk->shown);
-	if (TEMP_FAILURE_RETRY(fstat(disk->staged, &seen)) < 0 || lseek(disk->staged, 0, SEEK_SET) < 0)
-		return system_says(disk, errno, "reading back what is to become");
-	return read_all(out, disk, disk->staged, (size_t)seen.st_size);
+	if (disk->staged < 0 || !disk->read_back)
+		return ks_fail(disk->ctx, KS_EBUG, "nothing is staged and kept for %s", disk->shown);
+	*out = ks_take(disk->read_back);
+	return 0;
 }
 
 /* ---- publish ---- */
@@ -1101,7 +1108,7 @@ int ks_disk_write_beside(struct ks_disk *disk, const char *suffix, struct ks_byt
 		rc = write_out(disk, &fd, &content, 1);
 	}
 	if (rc == 0)
-		rc = read_back(&back, digest, disk, name, (struct cursor){ &content, 1, 0 });
+		rc = read_back(&back, digest, NULL, disk, name, (struct cursor){ &content, 1, 0 });
 	if (rc == 0 && TEMP_FAILURE_RETRY(renameat(disk->folder, name, disk->folder, target)) < 0)
 		rc = system_says(disk, errno, "writing what is remembered of");
 	if (rc < 0 && name[0])

@@ -51,10 +51,11 @@ struct ks_disk_wish {
 	bool private_material;	/* decides the mode */
 	bool keep_old;		/* the old file stays as NAME.old */
 	bool drop_old;		/* an existing NAME.old is deleted (passwd, remove of a key) */
+	bool keep_staged;	/* ks_disk_staged will ask for the bytes that are read back */
 };
 /* Under the lock. `content` is written in pieces without being copied. KS_ECHANGED, KS_EOWNER, KS_EFULL, KS_EIO. */
 int ks_disk_stage(struct ks_disk *disk, const struct ks_bytes *pieces, size_t count, const struct ks_disk_wish *wish);
-/* The staged bytes read back from the disk, for an independent look; yours. */
+/* The staged bytes as they were read back and compared, for an independent look; yours. Once, and only when it was wished. */
 int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk);
 /*
  * The new file is in place, and durable, when it returns 0. KS_ECHANGED: somebody else wrote, nothing was done. KS_EIO or KS_EFULL:

@@ -5,7 +5,6 @@
 #include "mem.h"
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -63,11 +62,6 @@ int ks_bytes_compare(struct ks_bytes a, struct ks_bytes b)
 	if (order)
 		return order;
 	return a.size < b.size ? -1 : a.size > b.size;
-}
-
-void ks_sha256(unsigned char out[KS_SHA256], struct ks_bytes bytes)
-{
-	SHA256(bytes.data ? bytes.data : (const unsigned char *)"", bytes.size, out);
 }
 
 struct ks_buffer *ks_buffer_new(size_t ceiling)

@@ -364,6 +364,8 @@ static void the_staged_bytes_are_read_back_in_full(void **state)
 {
 	struct place *place = *state;
 	auto_disk disk = NULL;
+	const struct ks_disk_wish to_be_seen = { .keep_staged = true };
+	unsigned char digest[KS_SHA256];
 	ks_auto(buffer) staged = NULL;
 	ks_auto_mem char *big = calloc(1, 200000);
 	struct ks_bytes pieces[] = { KS_BYTES("head", 4), KS_BYTES("", 0), KS_BYTES(big, 200000), KS_BYTES("tail", 4) };
@@ -373,10 +375,16 @@ static void the_staged_bytes_are_read_back_in_full(void **state)
 	assert_int_equal(ks_disk_stage(disk, pieces, 4, &plainly), KS_EBUG);
 	assert_int_equal(ks_disk_lock(disk, &changed), 0);
 	assert_int_equal(ks_disk_stage(disk, pieces, 4, &plainly), 0);
+	assert_int_equal(ks_disk_staged(&staged, disk), KS_EBUG);
+	assert_int_equal(ks_disk_stage(disk, pieces, 4, &to_be_seen), 0);
 	assert_int_equal(access(place->file, F_OK), -1);
 	assert_int_equal(ks_disk_staged(&staged, disk), 0);
 	assert_int_equal(staged->size, 200008);
+	assert_memory_equal(staged->data, "head", 4);
 	assert_memory_equal(staged->data + 200004, "tail", 4);
+	ks_sha256(digest, ks_buffer_bytes(staged));
+	assert_memory_equal(ks_disk_staged_digest(disk), digest, KS_SHA256);
+	assert_int_equal(ks_disk_publish(disk), 0);
 }
 
 static void an_output_file_is_not_replaced_unless_asked(void **state)

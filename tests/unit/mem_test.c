@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "context.h"
+#include "hash.h"
 #include "secret.h"
 
 #include <openssl/crypto.h>
@@ -16,6 +17,28 @@ static void a_buffer_refuses_to_pass_its_ceiling_and_remembers(void **state)
 	assert_int_equal(ks_buffer_put(buffer, "d", 1), KS_ELIMIT);
 	assert_int_equal(buffer->size, 3);
 	assert_string_equal(ks_buffer_string(buffer), "");
+}
+
+/* The second is FIPS 180-2's example B.2: 448 bits, whose padding needs a second block. */
+static void a_hash_is_sha256_however_it_is_cut(void **state)
+{
+	static const char text[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+	static const unsigned char of_nothing[] = { 0xe3, 0xb0, 0xc4, 0x42 }, of_text[] = { 0x24, 0x8d, 0x6a, 0x61 };
+	unsigned char whole[KS_SHA256], cut[KS_SHA256];
+	struct ks_hash hash;
+
+	(void)state;
+	ks_sha256(whole, KS_NONE);
+	assert_memory_equal(whole, of_nothing, sizeof(of_nothing));
+	ks_sha256(whole, ks_bytes_of(text));
+	assert_memory_equal(whole, of_text, sizeof(of_text));
+	for (size_t at = 0; at <= sizeof(text) - 1; at++) {
+		ks_hash_start(&hash);
+		ks_hash_add(&hash, KS_BYTES(text, at));
+		ks_hash_add(&hash, KS_BYTES(text + at, sizeof(text) - 1 - at));
+		ks_hash_end(cut, &hash);
+		assert_memory_equal(cut, whole, KS_SHA256);
+	}
 }
 
 static void growing_an_array_keeps_and_zeroes(void **state)
@@ -97,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_buffer_refuses_to_pass_its_ceiling_and_remembers),
+		cmocka_unit_test(a_hash_is_sha256_however_it_is_cut),
 		cmocka_unit_test(growing_an_array_keeps_and_zeroes),
 		cmocka_unit_test(a_secret_lives_in_the_secure_heap_and_has_a_limit),
 		cmocka_unit_test(a_failure_is_wrapped_hinted_and_replaced),
