@@ -340,6 +340,7 @@ static int encode_and_stage(struct ks_file *file, struct ks_set *result, const s
 		.private_material = holds_keys(result) || (secret && !ks_disk_exists(file->disk)),
 		.keep_old = keep_old && !plan->drop_old,
 		.drop_old = plan->drop_old,
+		.keep_staged = true,
 	};
 	struct ks_bytes content;
 	int rc;
