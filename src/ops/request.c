@@ -78,49 +78,6 @@ static int put_body(struct ks_buffer *out, struct ks_ctx *ctx, const X509_NAME *
 	return ks_der_close(out, whole) < 0 ? ks_fail(ctx, out->status, "the request does not fit") : 0;
 }
 
-int ks_request_write(struct ks_request **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
-		     const struct ks_altnames *names)
-{
-	ks_auto_ssl(EVP_PKEY) pkey = NULL;
-	ks_auto(buffer) spki = NULL;
-	ks_auto(buffer) body = ks_buffer_new(LONGEST_REQUEST);
-	ks_auto(buffer) der = ks_buffer_new(LONGEST_REQUEST);
-	struct ks_bytes public_key = key->spki;
-	struct ks_signer signer;
-	int rc;
-
-	if (!body || !der)
-		return ks_nomem(ctx);
-	rc = ks_item_pkey(&pkey, key, ctx);
-	if (rc == 0 && !public_key.data) {
-		rc = ks_pkey_spki(&spki, ctx, pkey);
-		public_key = rc < 0 ? KS_NONE : ks_buffer_bytes(spki);
-	}
-	if (rc == 0)
-		rc = ks_signer_of(&signer, ctx, pkey, public_key);
-	if (rc == 0)
-		rc = put_body(body, ctx, subject, public_key, names);
-	if (rc == 0)
-		rc = ks_signed_put(der, ctx, &signer, ks_buffer_bytes(body));
-	return rc < 0 ? rc : ks_request_read(out, ctx, ks_buffer_bytes(der));
-}
-
-int ks_request_make(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
-		    const struct ks_altnames *names)
-{
-	ks_auto(request) request = NULL;
-	ks_auto(buffer) der = NULL;
-	int rc = ks_request_write(&request, ctx, key, subject, names);
-
-	if (rc < 0)
-		return rc;
-	der = ks_buffer_new(request->der.size);
-	if (!der || ks_buffer_put(der, request->der.data, request->der.size) < 0)
-		return ks_nomem(ctx);
-	*out = ks_take(der);
-	return 0;
-}
-
 /* ---- reading: DER or PEM ---- */
 
 static bool pem_name_is_request(const char *name)
@@ -456,7 +413,8 @@ static int prove(const struct ks_request *request, struct ks_ctx *ctx, const str
 					 "whoever made it does not hold the private key, or it was changed on its way");
 }
 
-static int request_walk(struct ks_request *request, struct ks_ctx *ctx)
+/* `verified`: the signature was checked already, by who made it. */
+static int request_walk(struct ks_request *request, struct ks_ctx *ctx, bool verified)
 {
 	struct ks_signed parts;
 	int rc;
@@ -464,18 +422,34 @@ static int request_walk(struct ks_request *request, struct ks_ctx *ctx)
 	if (ks_signed_read(&parts, request->der) < 0)
 		return damaged(ctx, "its outer shape");
 	rc = read_body(request, ctx, parts.body);
-	return rc < 0 ? rc : prove(request, ctx, &parts);
+	return rc < 0 || verified ? rc : prove(request, ctx, &parts);
+}
+
+static int take_der(struct ks_request **out, struct ks_ctx *ctx, struct ks_bytes der, bool verified)
+{
+	ks_auto(request) request = calloc(1, sizeof(*request));
+	unsigned char *copy = malloc(der.size + 1);
+	int rc;
+
+	if (!request || !copy) {
+		free(copy);
+		return ks_nomem(ctx);
+	}
+	if (der.size)
+		memcpy(copy, der.data, der.size);
+	request->der = KS_BYTES(copy, der.size);
+	rc = request_walk(request, ctx, verified);
+	if (rc < 0)
+		return rc;
+	*out = ks_take(request);
+	return 0;
 }
 
 int ks_request_read(struct ks_request **out, struct ks_ctx *ctx, struct ks_bytes file)
 {
-	ks_auto(request) request = calloc(1, sizeof(*request));
 	ks_auto(buffer) decoded = NULL;
-	unsigned char *copy;
 	int rc;
 
-	if (!request)
-		return ks_nomem(ctx);
 	if (file.size > LONGEST_REQUEST)
 		return ks_fail(ctx, KS_ELIMIT, "a request of %zu bytes is refused; at most %d are accepted", file.size,
 			       LONGEST_REQUEST);
@@ -487,16 +461,51 @@ int ks_request_read(struct ks_request **out, struct ks_ctx *ctx, struct ks_bytes
 			return rc;
 		file = ks_buffer_bytes(decoded);
 	}
-	copy = malloc(file.size ? file.size : 1);
-	if (!copy)
+	return take_der(out, ctx, file, false);
+}
+
+/* ---- making one, which ends in reading it ---- */
+
+int ks_request_write(struct ks_request **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
+		     const struct ks_altnames *names)
+{
+	ks_auto_ssl(EVP_PKEY) pkey = NULL;
+	ks_auto(buffer) spki = NULL;
+	ks_auto(buffer) body = ks_buffer_new(LONGEST_REQUEST);
+	ks_auto(buffer) der = ks_buffer_new(LONGEST_REQUEST);
+	struct ks_bytes public_key = key->spki;
+	struct ks_signer signer;
+	int rc;
+
+	if (!body || !der)
 		return ks_nomem(ctx);
-	if (file.size)
-		memcpy(copy, file.data, file.size);
-	request->der = KS_BYTES(copy, file.size);
-	rc = request_walk(request, ctx);
+	rc = ks_item_pkey(&pkey, key, ctx);
+	if (rc == 0 && !public_key.data) {
+		rc = ks_pkey_spki(&spki, ctx, pkey);
+		public_key = rc < 0 ? KS_NONE : ks_buffer_bytes(spki);
+	}
+	if (rc == 0)
+		rc = ks_signer_of(&signer, ctx, pkey, public_key);
+	if (rc == 0)
+		rc = put_body(body, ctx, subject, public_key, names);
+	if (rc == 0)
+		rc = ks_signed_put(der, ctx, &signer, ks_buffer_bytes(body));
+	return rc < 0 ? rc : take_der(out, ctx, ks_buffer_bytes(der), signer.verifies);
+}
+
+int ks_request_make(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
+		    const struct ks_altnames *names)
+{
+	ks_auto(request) request = NULL;
+	ks_auto(buffer) der = NULL;
+	int rc = ks_request_write(&request, ctx, key, subject, names);
+
 	if (rc < 0)
 		return rc;
-	*out = ks_take(request);
+	der = ks_buffer_new(request->der.size);
+	if (!der || ks_buffer_put(der, request->der.data, request->der.size) < 0)
+		return ks_nomem(ctx);
+	*out = ks_take(der);
 	return 0;
 }
 

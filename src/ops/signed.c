@@ -11,7 +11,10 @@
 #include "keyspec.h"
 
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <openssl/rsa.h>
+
+#include <string.h>
 
 KS_FREES_SSL(X509_ALGOR)
 KS_FREES_SSL(RSA_PSS_PARAMS)
@@ -46,6 +49,14 @@ static const struct algorithm_row {
 	{ KS_KEY_ED448, 0, NULL, DER("\x30\x05\x06\x03\x2b\x65\x71") },
 };
 
+/* The provider for keys in tokens gives out no signature that does not verify under the key's public half. */
+static bool in_token(const EVP_PKEY *key)
+{
+	const OSSL_PROVIDER *provider = EVP_PKEY_get0_provider(key);
+
+	return provider && strcmp(OSSL_PROVIDER_get0_name(provider), "keystow") == 0;
+}
+
 int ks_signer_of(struct ks_signer *out, struct ks_ctx *ctx, EVP_PKEY *key, struct ks_bytes spki)
 {
 	struct ks_keyspec spec = ks_keyspec_of_spki(spki);
@@ -55,7 +66,7 @@ int ks_signer_of(struct ks_signer *out, struct ks_ctx *ctx, EVP_PKEY *key, struc
 		const struct algorithm_row *row = &algorithms[i];
 
 		if (row->type == spec.type && (row->bits == 0 || row->bits == spec.bits)) {
-			*out = (struct ks_signer){ key, row->digest, row->der };
+			*out = (struct ks_signer){ key, row->digest, row->der, in_token(key) };
 			return 0;
 		}
 	}

@@ -13,6 +13,7 @@ struct ks_signer {
 	EVP_PKEY *key; /* borrowed */
 	const char *digest; /* NULL: the algorithm has its own */
 	struct ks_bytes algorithm; /* DER of the AlgorithmIdentifier; static */
+	bool verifies; /* what the key signs was verified under `spki` before we get it: keys in tokens */
 };
 /* `spki` is the key's public half. KS_EALGORITHM for a key that cannot sign certificates. */
 int ks_signer_of(struct ks_signer *out, struct ks_ctx *ctx, EVP_PKEY *key, struct ks_bytes spki);
