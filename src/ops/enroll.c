@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#define GROUP 128 /* jobs: what a stop in the middle leaves for the next run to write back */
+#define GROUP 256 /* jobs: what a stop in the middle leaves for the next run to write back */
 
 /* One job of the group that is at work. */
 struct task {
