@@ -73,32 +73,50 @@ static CK_SESSION_HANDLE log_in(CK_SLOT_ID slot, const char *pin_file)
 	return session;
 }
 
-/* The attributes that enroll sets as well; label and id are the number of the key. */
+#define ID_SIZE 20 /* the number of the key, and zeros */
+
+/* The attributes that enroll sets as well, so that both sides leave the same objects behind. */
 static CK_OBJECT_HANDLE make_pair(CK_SESSION_HANDLE session, int rsa, long n)
 {
 	static CK_BYTE p256[] = { 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07 };
 	static CK_BYTE exponent[] = { 1, 0, 1 };
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 	CK_ULONG bits = 2048;
-	char label[32];
+	char label[32], id[ID_SIZE] = { 0 };
 	CK_ULONG size = (CK_ULONG)snprintf(label, sizeof(label), "key-%ld", n);
 	CK_ATTRIBUTE public_key[] = {
-		{ CKA_TOKEN, &yes, sizeof(yes) },   { CKA_LABEL, label, size }, { CKA_ID, &n, sizeof(n) },
-		{ CKA_VERIFY, &yes, sizeof(yes) },  { CKA_EC_PARAMS, p256, sizeof(p256) },
+		{ CKA_EC_PARAMS, p256, sizeof(p256) },
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_LABEL, label, size },
+		{ CKA_ID, id, sizeof(id) },
+		{ CKA_PRIVATE, &no, sizeof(no) },
+		{ CKA_VERIFY, &yes, sizeof(yes) },
+		{ CKA_ENCRYPT, &no, sizeof(no) },
+		{ CKA_WRAP, &no, sizeof(no) },
+		{ CKA_VERIFY_RECOVER, &no, sizeof(no) },
 		{ CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent) },
 	};
 	CK_ATTRIBUTE private_key[] = {
-		{ CKA_TOKEN, &yes, sizeof(yes) },     { CKA_LABEL, label, size },	  { CKA_ID, &n, sizeof(n) },
-		{ CKA_PRIVATE, &yes, sizeof(yes) },   { CKA_SENSITIVE, &yes, sizeof(yes) }, { CKA_SIGN, &yes, sizeof(yes) },
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_LABEL, label, size },
+		{ CKA_ID, id, sizeof(id) },
+		{ CKA_PRIVATE, &yes, sizeof(yes) },
+		{ CKA_SENSITIVE, &yes, sizeof(yes) },
+		{ CKA_SIGN, &yes, sizeof(yes) },
 		{ CKA_EXTRACTABLE, &no, sizeof(no) },
+		{ CKA_DECRYPT, &no, sizeof(no) },
+		{ CKA_UNWRAP, &no, sizeof(no) },
+		{ CKA_DERIVE, &no, sizeof(no) },
+		{ CKA_SIGN_RECOVER, &no, sizeof(no) },
 	};
 	CK_MECHANISM mechanism = { rsa ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0 };
 	CK_OBJECT_HANDLE public_handle, private_handle;
 
+	memcpy(id, &n, sizeof(n));
 	if (rsa)
-		public_key[4] = (CK_ATTRIBUTE){ CKA_MODULUS_BITS, &bits, sizeof(bits) };
-	need(module->C_GenerateKeyPair(session, &mechanism, public_key, rsa ? 6 : 5, private_key, COUNT(private_key),
-				       &public_handle, &private_handle),
+		public_key[0] = (CK_ATTRIBUTE){ CKA_MODULUS_BITS, &bits, sizeof(bits) };
+	need(module->C_GenerateKeyPair(session, &mechanism, public_key, COUNT(public_key) - !rsa, private_key,
+				       COUNT(private_key), &public_handle, &private_handle),
 	     "C_GenerateKeyPair");
 	return private_handle;
 }
@@ -118,17 +136,25 @@ static void write_certificate(CK_SESSION_HANDLE session, long n)
 	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	CK_CERTIFICATE_TYPE type = CKC_X_509;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-	CK_BYTE value[600] = { 0x30, 0x82, 0x02, 0x54 }, subject[40] = { 0x30, 0x26 };
-	char label[32];
+	CK_BYTE value[445] = { 0x30, 0x82, 0x01, 0xb9 }, subject[40] = { 0x30, 0x26 }, issuer[40] = { 0x30, 0x26 };
+	CK_BYTE serial[18] = { 0x02, 0x10, 0x42 };
+	char label[32], id[ID_SIZE] = { 0 };
 	CK_ULONG size = (CK_ULONG)snprintf(label, sizeof(label), "key-%ld", n);
 	CK_ATTRIBUTE certificate[] = {
-		{ CKA_CLASS, &class, sizeof(class) }, { CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &yes, sizeof(yes) },     { CKA_PRIVATE, &no, sizeof(no) },
-		{ CKA_LABEL, label, size },	      { CKA_ID, &n, sizeof(n) },
-		{ CKA_SUBJECT, subject, sizeof(subject) }, { CKA_VALUE, value, sizeof(value) },
+		{ CKA_CLASS, &class, sizeof(class) },
+		{ CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_PRIVATE, &no, sizeof(no) },
+		{ CKA_LABEL, label, size },
+		{ CKA_ID, id, sizeof(id) },
+		{ CKA_SUBJECT, subject, sizeof(subject) },
+		{ CKA_ISSUER, issuer, sizeof(issuer) },
+		{ CKA_SERIAL_NUMBER, serial, sizeof(serial) },
+		{ CKA_VALUE, value, sizeof(value) },
 	};
 	CK_OBJECT_HANDLE handle;
 
+	memcpy(id, &n, sizeof(n));
 	need(module->C_CreateObject(session, certificate, COUNT(certificate), &handle), "C_CreateObject");
 }
 
