@@ -172,7 +172,7 @@ static int check_dates(struct verify *verify, const struct ks_certificate_facts 
 			    "%s expired on %s", whose, date);
 	if (left < SOON && left < life / 3)
 		return find(verify, KS_NO_EXPIRING, "dates", "ask for a new one: keystow enroll or keystow request",
-			    "%s expires on %s, in %lld days", whose, date, (long long)(left / DAY));
+			    "%s expires on %s, in %lld day%s", whose, date, (long long)(left / DAY), left / DAY == 1 ? "" : "s");
 	return find(verify, 0, "dates", "", "%s is valid until %s", whose, date);
 }
 

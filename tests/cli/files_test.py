@@ -241,7 +241,7 @@ def verify_finds_dates_that_do_not_hold(story):
     for name, start, end, words in (
             ("past", "20200101000000Z", "20210101000000Z", "expired on 2021-01-01"),
             ("future", "20980101000000Z", "20990101000000Z", "is not valid before 2098-01-01"),
-            ("soon", "20200101000000Z", tomorrow.strftime("%Y%m%d%H%M%SZ"), "in 1 days")):
+            ("soon", "20200101000000Z", tomorrow.strftime("%Y%m%d%H%M%SZ"), "in 1 day")):
         story.write("db", "")
         story.openssl_key(name, f"/CN={name}")
         story.tool("openssl", "ca", "-batch", "-config", "ca.cnf", "-selfsign", "-keyfile", f"{name}.key", "-in", f"{name}.csr",
