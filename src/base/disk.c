@@ -776,6 +776,7 @@ static int read_back(int *out, unsigned char digest[KS_SHA256], struct ks_buffer
 		return ks_nomem(disk->ctx);
 	ks_hash_start(&hash);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	while (same && (!keep || (to = ks_buffer_room(keep, PIECE))) &&
 	       (got = TEMP_FAILURE_RETRY(read(fd, to, PIECE))) > 0) {
 		ks_hash_add(&hash, KS_BYTES(to, (size_t)got));
