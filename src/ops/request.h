@@ -9,7 +9,10 @@
 #include "altname.h"
 #include "name.h"
 
-/* Signs a request for `key`; the signature is verified before it is given out, once: by us, or by the provider for keys in tokens. DER. */
+/*
+ * Signs a request for `key`.
+ * The signature is verified once before it is given out: by us, or by the provider for keys in tokens. DER.
+ */
 int ks_request_make(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key, const X509_NAME *subject,
 		    const struct ks_altnames *names);
 
