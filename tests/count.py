@@ -39,6 +39,8 @@ def main():
         result = test["result"]
         if result == "SKIP" and counts == [0, 0, 0]:
             counts = [0, 0, 1]
+        elif result == "FAIL" and test.get("returncode") == 0 and counts[1] == 0 and counts[2]:
+            pass  # cmocka 1.1 says `not ok` of a test that skips itself, and meson believes it
         elif result not in ("OK", "SKIP", "EXPECTEDFAIL") and counts[1] == 0:
             counts[1] = 1
         elif sum(counts) == 0:

@@ -98,7 +98,7 @@ def main():
     for program in ("strace", "openssl"):
         if not shutil.which(program):
             print(f"1..0 # SKIP {program} is not installed")
-            sys.exit(77)
+            sys.exit(0)
     with tempfile.TemporaryDirectory(prefix="keystow-ca-init-") as top:
         stand = Stand(os.path.abspath(options.keystow), top)
         calls = stand.calls()

@@ -190,7 +190,10 @@ class Verb:
 
     @staticmethod
     def read_calls(log):
-        """(call, n-th of its name) from the first one that names a file of the folder: before, nothing is at stake."""
+        """(call, n-th of its name) from the first one that names a file of the folder: before, nothing is at stake.
+
+        An ordinary user's strace cannot read names any more once the program forbids looking into it; what comes then counts.
+        """
         counts, calls, begun, main = {}, [], False, None
         with open(log, encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -201,7 +204,7 @@ class Verb:
                 if match[1] != main:
                     continue
                 counts[match[2]] = counts.get(match[2], 0) + 1
-                begun = begun or (match[2] in NAMING_CALLS and re.match(r'(AT_FDCWD|\d+), "[^/"]', match[3]) is not None)
+                begun = begun or (match[2] in NAMING_CALLS and re.match(r'(AT_FDCWD|\d+), ("[^/"]|0x)', match[3]) is not None)
                 if begun and match[2] != "exit_group":
                     calls.append((match[2], counts[match[2]]))
         return calls
@@ -447,7 +450,7 @@ def main():
     keystow = os.path.abspath(options.keystow)
     if not shutil.which("strace"):
         print("1..0 # skip strace is not installed")
-        return 77
+        return 0
     tap, kills, errors = Tap(), 0, 0
     with tempfile.TemporaryDirectory(prefix="keystow-crash-") as top, \
             concurrent.futures.ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:

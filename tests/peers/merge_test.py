@@ -244,10 +244,10 @@ def main():
     for tool in ("openssl", "keytool"):
         if not shutil.which(tool):
             print("1..0 # SKIP %s is not installed" % tool)
-            sys.exit(77)
+            sys.exit(0)
     if not os.path.exists(BUNDLE):
         print("1..0 # SKIP the package ca-certificates is not installed")
-        sys.exit(77)
+        sys.exit(0)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.close(os.open("password", os.O_CREAT, 0o600))

@@ -249,7 +249,7 @@ int main(void)
 
 	if (softhsm_absent()) {
 		printf("1..0 # SKIP softhsm2 is not installed\n");
-		return 77;
+		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ class Tap:
 
 def skip(reason):
     print(f"1..0 # SKIP {reason}")
-    sys.exit(77)
+    sys.exit(0)
 
 
 def need(*programs):
