@@ -309,18 +309,15 @@ static bool recall(unsigned char *out, size_t size, const struct known *asked, s
 /* Without memory it is simply not remembered. */
 static void remember(const unsigned char *derived, size_t size, const struct known *asked, struct ks_ctx *ctx)
 {
-	struct knowns *knowns = ks_ctx_kept(ctx, &knowns_key);
+	struct knowns *knowns;
 	struct known *row;
 
 	if (asked->how.salt.size > KNOWN_SALT)
 		return;
+	knowns = ks_ctx_keep_new(ctx, &knowns_key, sizeof(*knowns), knowns_end);
 	if (!knowns) {
-		knowns = calloc(1, sizeof(*knowns));
-		if (!knowns || ks_ctx_keep(ctx, &knowns_key, knowns, knowns_end) < 0) {
-			free(knowns);
-			ks_forgive(ctx);
-			return;
-		}
+		ks_forgive(ctx);
+		return;
 	}
 	row = &knowns->rows[knowns->next++ % KNOWN];
 	known_clear(row);

@@ -52,25 +52,6 @@ static void loaded_end(struct ks_ctx *ctx, void *state)
 	free(loaded);
 }
 
-static int loaded_get(struct loaded **out, struct ks_ctx *ctx)
-{
-	struct loaded *loaded = ks_ctx_kept(ctx, &loaded_key);
-	int rc;
-
-	if (!loaded) {
-		loaded = calloc(1, sizeof(*loaded));
-		if (!loaded)
-			return ks_nomem(ctx);
-		rc = ks_ctx_keep(ctx, &loaded_key, loaded, loaded_end);
-		if (rc < 0) {
-			free(loaded);
-			return rc;
-		}
-	}
-	*out = loaded;
-	return 0;
-}
-
 static int module_new(struct ks_p11_module **out, struct ks_ctx *ctx, const char *name)
 {
 	struct ks_p11_module *module = calloc(1, sizeof(*module));
@@ -347,12 +328,12 @@ static const char *chosen(struct ks_ctx *ctx, const struct ks_where *where)
 int ks_p11_modules(struct ks_p11_module ***out, struct ks_ctx *ctx, const struct ks_where *where)
 {
 	struct ks_p11_module *module = NULL;
-	struct loaded *loaded = NULL;
+	struct loaded *loaded = ks_ctx_keep_new(ctx, &loaded_key, sizeof(*loaded), loaded_end);
 	const char *name = chosen(ctx, where);
-	int rc = loaded_get(&loaded, ctx);
+	int rc;
 
-	if (rc < 0)
-		return rc;
+	if (!loaded)
+		return KS_ENOMEM;
 	if (!name)
 		return configured_list(out, ctx, loaded);
 	rc = module_named(&module, ctx, loaded, name);

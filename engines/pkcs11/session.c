@@ -89,17 +89,23 @@ static char *token_uri(const struct ks_p11_token *token)
 
 /* ---- life ---- */
 
-static void token_free(struct ks_p11_token *token)
+static void token_unname(struct ks_p11_token *token)
 {
-	ks_p11_snapshot_free(token->snapshot);
-	pthread_mutex_destroy(&token->lock);
-	pthread_cond_destroy(&token->given_back);
 	free(token->label);
 	free(token->serial);
 	free(token->manufacturer);
 	free(token->model);
 	free(token->shown);
 	free(token->uri);
+	token->label = token->serial = token->manufacturer = token->model = token->shown = token->uri = NULL;
+}
+
+static void token_free(struct ks_p11_token *token)
+{
+	token_unname(token);
+	ks_p11_snapshot_free(token->snapshot);
+	pthread_mutex_destroy(&token->lock);
+	pthread_cond_destroy(&token->given_back);
 	free(token->asked_as);
 	free(token->pin_source);
 	free(token->idle);
@@ -126,36 +132,11 @@ static void live_end(struct ks_ctx *ctx, void *state)
 	free(live);
 }
 
-static int live_get(struct live **out, struct ks_ctx *ctx)
-{
-	struct live *live = ks_ctx_kept(ctx, &live_key);
-	int rc;
-
-	if (!live) {
-		live = calloc(1, sizeof(*live));
-		if (!live)
-			return ks_nomem(ctx);
-		rc = ks_ctx_keep(ctx, &live_key, live, live_end);
-		if (rc < 0) {
-			free(live);
-			return rc;
-		}
-	}
-	*out = live;
-	return 0;
-}
-
 static bool token_named(struct ks_p11_token *token)
 {
 	char slot[40];
 
-	free(token->label);
-	free(token->serial);
-	free(token->manufacturer);
-	free(token->model);
-	free(token->shown);
-	free(token->uri);
-	token->shown = token->uri = NULL;
+	token_unname(token);
 	token->label = ks_p11_field(token->info.label, sizeof(token->info.label));
 	token->serial = ks_p11_field(token->info.serialNumber, sizeof(token->info.serialNumber));
 	token->manufacturer = ks_p11_field(token->info.manufacturerID, sizeof(token->info.manufacturerID));
@@ -206,11 +187,11 @@ static int token_get(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 		     const CK_TOKEN_INFO *info)
 {
 	struct ks_p11_token *token = NULL;
-	struct live *live = NULL;
-	int rc = live_get(&live, ctx);
+	struct live *live = ks_ctx_keep_new(ctx, &live_key, sizeof(*live), live_end);
+	int rc;
 
-	if (rc < 0)
-		return rc;
+	if (!live)
+		return KS_ENOMEM;
 	for (size_t i = 0; i < live->count; i++) {
 		if (token_is(live->list[i], module, slot, info)) {
 			live->list[i]->info = *info;

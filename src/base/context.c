@@ -379,6 +379,24 @@ int ks_ctx_keep(struct ks_ctx *ctx, const void *key, void *state, void (*end)(st
 	return 0;
 }
 
+void *ks_ctx_keep_new(struct ks_ctx *ctx, const void *key, size_t size, void (*end)(struct ks_ctx *ctx, void *state))
+{
+	void *state = ks_ctx_kept(ctx, key);
+
+	if (state)
+		return state;
+	state = calloc(1, size);
+	if (!state) {
+		ks_nomem(ctx);
+		return NULL;
+	}
+	if (ks_ctx_keep(ctx, key, state, end) < 0) {
+		free(state);
+		return NULL;
+	}
+	return state;
+}
+
 /* ---- settings, budgets, hooks ---- */
 
 const struct ks_settings *ks_settings(const struct ks_ctx *ctx)

@@ -63,6 +63,8 @@ void ks_trace(struct ks_ctx *ctx, const struct ks_trace *event);
  */
 void *ks_ctx_kept(const struct ks_ctx *ctx, const void *key);
 int ks_ctx_keep(struct ks_ctx *ctx, const void *key, void *state, void (*end)(struct ks_ctx *ctx, void *state));
+/* The same, made of `size` zeros when it is not kept yet; `end` frees it. NULL: KS_ENOMEM is told. */
+void *ks_ctx_keep_new(struct ks_ctx *ctx, const void *key, size_t size, void (*end)(struct ks_ctx *ctx, void *state));
 
 /* Stores, sets and items that live count themselves, so that ks_ctx_free can refuse. */
 void ks_ctx_use(struct ks_ctx *ctx);

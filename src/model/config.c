@@ -76,25 +76,6 @@ static struct config *config_of(const struct ks_ctx *ctx)
 	return ks_ctx_kept(ctx, &config_key);
 }
 
-static int config_make(struct config **out, struct ks_ctx *ctx)
-{
-	struct config *config = config_of(ctx);
-	int rc;
-
-	if (!config) {
-		config = calloc(1, sizeof(*config));
-		if (!config)
-			return ks_nomem(ctx);
-		rc = ks_ctx_keep(ctx, &config_key, config, config_end);
-		if (rc < 0) {
-			free(config);
-			return rc;
-		}
-	}
-	*out = config;
-	return 0;
-}
-
 /* ---- refusing ---- */
 
 static int refuse(struct reading *reading, const char *what, const char *word, const char *why, const char *near)
@@ -303,10 +284,11 @@ static int read_lines(struct reading *reading, struct ks_bytes text)
 int ks_config_read(struct ks_ctx *ctx, const char *file, struct ks_bytes text)
 {
 	struct reading reading = { .ctx = ctx, .file = file };
-	int rc = config_make(&reading.config, ctx);
+	int rc;
 
-	if (rc < 0)
-		return rc;
+	reading.config = ks_ctx_keep_new(ctx, &config_key, sizeof(*reading.config), config_end);
+	if (!reading.config)
+		return KS_ENOMEM;
 	reading.first_row = reading.config->count;
 	rc = read_lines(&reading, text);
 	free(reading.section);
