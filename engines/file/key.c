@@ -15,6 +15,8 @@
 /* Private keys of 16,384 bits need less; what is larger is not a key. */
 #define LARGEST_KEY 32768
 
+KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
+
 /*
  * Which algorithm a PrivateKeyInfo names (RFC 5958 2: version, AlgorithmIdentifier, key); absent for the forms from
  * before PKCS#8.
@@ -99,27 +101,26 @@ int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der)
 	return 0;
 }
 
+int ks_key_pkcs8(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
+{
+	ks_auto_ssl(PKCS8_PRIV_KEY_INFO) info = EVP_PKEY2PKCS8(key);
+	int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
+	ks_auto(buffer) clear = size > 0 && size <= LARGEST_KEY ? ks_buffer_new_secret((size_t)size) : NULL;
+	unsigned char *room = clear ? ks_buffer_room(clear, (size_t)size) : NULL;
+
+	if (!room || i2d_PKCS8_PRIV_KEY_INFO(info, &room) != size)
+		return ks_fail_openssl(ctx, KS_EALGORITHM, "a private key cannot be written as PKCS#8");
+	clear->size = (size_t)size;
+	*out = ks_take(clear);
+	return 0;
+}
+
 int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der)
 {
 	ks_auto_ssl(EVP_PKEY) key = NULL;
-	ks_auto(buffer) clear = NULL;
-	PKCS8_PRIV_KEY_INFO *info;
-	unsigned char *room;
-	int size, rc = ks_clear_key_pkey(&key, ctx, der);
+	int rc = ks_clear_key_pkey(&key, ctx, der);
 
-	if (rc < 0)
-		return rc;
-	info = EVP_PKEY2PKCS8(key);
-	size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-	clear = size > 0 && size <= LARGEST_KEY ? ks_buffer_new_secret((size_t)size) : NULL;
-	room = clear ? ks_buffer_room(clear, (size_t)size) : NULL;
-	if (room)
-		clear->size = (size_t)i2d_PKCS8_PRIV_KEY_INFO(info, &room);
-	PKCS8_PRIV_KEY_INFO_free(info);
-	if (!room)
-		return ks_fail_openssl(ctx, KS_EALGORITHM, "a private key cannot be written as PKCS#8");
-	*out = ks_take(clear);
-	return 0;
+	return rc < 0 ? rc : ks_key_pkcs8(out, ctx, key);
 }
 
 typedef int opener(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret);

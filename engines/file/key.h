@@ -14,6 +14,8 @@ void ks_key_item(struct ks_item *item, enum ks_shape shape);
  * names a kind of key that this libcrypto lacks.
  */
 int ks_clear_key_pkey(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes der);
+/* PKCS#8 of a software key, in a secret buffer. KS_EALGORITHM when it cannot be had. */
+int ks_key_pkcs8(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key);
 /*
  * Clear PKCS#8 of a key in any clear form, in a secret buffer. The two halves of the key are held against each other: one that
  * was altered is KS_EDAMAGED. KS_EALGORITHM for a kind of key that this libcrypto lacks.

@@ -274,22 +274,6 @@ static void note_sealing(struct reading *reading, const struct ks_item *item)
 	reading->facts->weak |= protection.weak;
 }
 
-static enum ks_kind kind_of(enum ks_shape shape)
-{
-	switch (shape) {
-	case KS_SHAPE_CERTIFICATE:
-		return KS_CERTIFICATE;
-	case KS_SHAPE_CRL:
-		return KS_CRL;
-	case KS_SHAPE_REQUEST:
-		return KS_REQUEST;
-	case KS_SHAPE_SPKI:
-		return KS_PUBLIC_KEY;
-	default:
-		return KS_PRIVATE_KEY;
-	}
-}
-
 /* What the lines around a block and the bytes behind a certificate tell, before there is an item. */
 static int read_names(struct ks_item *fresh, struct reading *reading, const struct ks_pem_block *block)
 {
@@ -337,7 +321,7 @@ static int put_item(struct reading *reading, const struct ks_pem_block *block, s
 static int read_single(struct reading *reading, const struct ks_pem_block *block, struct ks_bytes der,
 		       struct ks_bytes aux, enum ks_shape shape)
 {
-	struct ks_item fresh = { .kind = kind_of(shape), .set = reading->into, .der = der, .attributes = aux };
+	struct ks_item fresh = { .kind = ks_shape_kind(shape), .set = reading->into, .der = der, .attributes = aux };
 	int rc = read_names(&fresh, reading, block);
 
 	return rc < 0 ? rc : put_item(reading, block, &fresh, shape);
@@ -367,7 +351,7 @@ static int read_payload(struct reading *reading, const struct ks_pem_block *bloc
 	shape = ks_shape_of(first.whole);
 	if (shape == KS_SHAPE_UNKNOWN || shape == KS_SHAPE_PFX || shape == KS_SHAPE_PKCS7)
 		return KS_EFORMAT;
-	if (row && (row->content == PRIVATE ? kind_of(shape) != KS_PRIVATE_KEY : shape != row->shape))
+	if (row && (row->content == PRIVATE ? ks_shape_kind(shape) != KS_PRIVATE_KEY : shape != row->shape))
 		return KS_EFORMAT;
 	return read_single(reading, block, first.whole, aux, shape);
 }

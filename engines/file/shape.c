@@ -116,7 +116,7 @@ const char *ks_shape_title(enum ks_shape shape)
 	return titles[shape];
 }
 
-static enum ks_kind kind_of(enum ks_shape shape)
+enum ks_kind ks_shape_kind(enum ks_shape shape)
 {
 	switch (shape) {
 	case KS_SHAPE_CERTIFICATE:
@@ -166,7 +166,7 @@ static bool sound(enum ks_shape shape, struct ks_bytes der)
 int ks_shape_item(struct ks_item **out, struct ks_set *into, enum ks_shape shape, struct ks_bytes der)
 {
 	struct ks_ctx *ctx = ks_set_ctx(into);
-	enum ks_kind kind = kind_of(shape);
+	enum ks_kind kind = ks_shape_kind(shape);
 	struct ks_item *item;
 
 	if (kind == KS_OPAQUE)

@@ -27,6 +27,8 @@ enum ks_shape {
 
 /* `head` may end early (a probe), but not before the first few elements. */
 enum ks_shape ks_shape_of(struct ks_bytes head);
+/* The kind of item it makes; KS_OPAQUE for what is unknown or holds many items. */
+enum ks_kind ks_shape_kind(enum ks_shape shape);
 /* "an RSA private key (PKCS#1)": for sentences; static. */
 const char *ks_shape_title(enum ks_shape shape);
 /*

@@ -4,6 +4,7 @@
  */
 #include "ca_inside.h"
 
+#include "file/key.h"
 #include "file/protect.h"
 #include "folder.h"
 #include "generate.h"
@@ -40,22 +41,6 @@ static void making_clear(struct making *making)
 	ks_folder_free(making->folder);
 }
 
-KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
-
-static int pkcs8_of(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
-{
-	ks_auto_ssl(PKCS8_PRIV_KEY_INFO) info = EVP_PKEY2PKCS8(key);
-	int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-	ks_auto(buffer) der = size > 0 ? ks_buffer_new_secret((size_t)size) : NULL;
-	unsigned char *at = der ? ks_buffer_room(der, (size_t)size) : NULL;
-
-	if (!at || i2d_PKCS8_PRIV_KEY_INFO(info, &at) != size)
-		return ks_fail_openssl(ctx, KS_ENOMEM, "the CA's private key cannot be encoded");
-	der->size = (size_t)size;
-	*out = ks_take(der);
-	return 0;
-}
-
 /* The key as DIR/ca.key. */
 static int key_in_folder(struct making *making, const struct ks_keyspec *spec)
 {
@@ -65,7 +50,7 @@ static int key_in_folder(struct making *making, const struct ks_keyspec *spec)
 	int rc = ks_keyspec_make(&making->key, making->ctx, spec);
 
 	if (rc == 0)
-		rc = pkcs8_of(&clear, making->ctx, making->key);
+		rc = ks_key_pkcs8(&clear, making->ctx, making->key);
 	if (rc < 0)
 		return rc;
 	if (!making->wish->password)

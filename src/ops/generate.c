@@ -7,7 +7,6 @@
 #include "file/key.h"
 
 #include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include <string.h>
 
@@ -81,23 +80,6 @@ static int generate_inside(struct ks_item **out, struct ks_store *store, const s
 
 /* ---- in software ---- */
 
-KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
-
-/* The private key as PKCS#8, in locked memory from the first byte that is ours. */
-static int write_pkcs8(struct ks_buffer **out, struct ks_ctx *ctx, const EVP_PKEY *key)
-{
-	ks_auto_ssl(PKCS8_PRIV_KEY_INFO) info = EVP_PKEY2PKCS8(key);
-	int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-	ks_auto(buffer) der = size > 0 ? ks_buffer_new_secret((size_t)size) : NULL;
-	unsigned char *at = der ? ks_buffer_room(der, (size_t)size) : NULL;
-
-	if (!at || i2d_PKCS8_PRIV_KEY_INFO(info, &at) != size)
-		return ks_fail_openssl(ctx, KS_ENOMEM, "the new private key cannot be encoded");
-	der->size = (size_t)size;
-	*out = ks_take(der);
-	return 0;
-}
-
 /* Names the new key, and lets it answer as keys in files do. */
 static int name_key(struct ks_item *item, struct ks_ctx *ctx, const struct ks_generate *wish)
 {
@@ -126,7 +108,7 @@ static int make_key(struct ks_set **out, struct ks_ctx *ctx, const struct ks_gen
 	if (rc == 0)
 		rc = ks_set_new(&set, ctx);
 	if (rc == 0)
-		rc = write_pkcs8(&der, ctx, key);
+		rc = ks_key_pkcs8(&der, ctx, key);
 	if (rc < 0)
 		return rc;
 	item = ks_set_add(set, KS_PRIVATE_KEY);
