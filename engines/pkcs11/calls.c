@@ -396,6 +396,16 @@ CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK
 
 /* ---- using keys ---- */
 
+/* *size is the room that the module was told of; it has to stay within it. */
+static CK_RV believe_length(size_t *size, CK_RV rv, CK_ULONG length)
+{
+	if (rv == CKR_OK && length > *size)
+		return KS_CKR_LENGTH;
+	if (rv == CKR_OK)
+		*size = length;
+	return rv;
+}
+
 CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 		       CK_OBJECT_HANDLE key)
 {
@@ -408,11 +418,7 @@ CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct 
 	CK_ULONG length = *size;
 	CK_RV rv = CALL(on, QUICK, NULL, C_Sign, session, (CK_BYTE *)text.data, text.size, out, &length);
 
-	if (rv == CKR_OK && length > *size)
-		return KS_CKR_LENGTH;
-	if (rv == CKR_OK)
-		*size = length;
-	return rv;
+	return believe_length(size, rv, length);
 }
 
 CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
@@ -427,9 +433,5 @@ CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, stru
 	CK_ULONG length = *size;
 	CK_RV rv = CALL(on, QUICK, NULL, C_Decrypt, session, (CK_BYTE *)text.data, text.size, out, &length);
 
-	if (rv == CKR_OK && length > *size)
-		return KS_CKR_LENGTH;
-	if (rv == CKR_OK)
-		*size = length;
-	return rv;
+	return believe_length(size, rv, length);
 }
