@@ -3,7 +3,7 @@
  * Every PKCS#12, PEM, DER, PKCS#7, request and CRL record of the corpus: its type is found by content, and it gives
  * the counts or the refusal that the manifest expects. One TAP line a file. Keys whose password is known are opened.
  */
-#include "file/codecs.h"
+#include "trial.h"
 
 #include "entry.h"
 #include "text.h"
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct ks_codec *const codecs[] = { &ks_codec_pkcs12, &ks_codec_pem, &ks_codec_der, &ks_codec_pkcs7 };
 static const char *const formats[] = { "pkcs12", "pem_der", "pem", "openssl_trusted", "pkcs7", "csr", "crl" };
 
 static char *joined(const char *folder, const char *name)
@@ -53,22 +52,6 @@ static bool listed(const char *word)
 static const char *text_of(const json_t *record, const char *key)
 {
 	return json_string_value(json_object_get(record, key));
-}
-
-static const struct ks_codec *probed(struct ks_bytes bytes)
-{
-	const struct ks_codec *best = NULL;
-	int most = 0;
-
-	for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++) {
-		int sure = codecs[i]->probe(bytes);
-
-		if (sure > most) {
-			most = sure;
-			best = codecs[i];
-		}
-	}
-	return best;
 }
 
 /* ---- one record ---- */
@@ -111,7 +94,7 @@ static void look(struct outcome *out, struct ks_ctx *ctx, struct ks_buffer *file
 	ks_auto(secret) secret = secret_of(ctx, password);
 	ks_auto(set) set = NULL;
 	struct ks_bytes bytes = ks_buffer_bytes(file);
-	const struct ks_codec *codec = probed(bytes);
+	const struct ks_codec *codec = trial_codec(bytes);
 
 	if (!codec || ks_set_new(&set, ctx) < 0 || ks_set_own(set, file) < 0) {
 		out->status = KS_EFORMAT;
