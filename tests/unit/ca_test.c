@@ -4,12 +4,12 @@
 #include "ca.h"
 #include "certificate.h"
 #include "key.h"
+#include "room.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -41,24 +41,6 @@ static int start(void **state)
 		return -1;
 	snprintf(dir, sizeof(dir), "%s/ca", room);
 	return ks_ctx_new(&ctx, &settings) < 0 ? -1 : ks_set_new(&set, ctx);
-}
-
-static void remove_all(const char *path)
-{
-	DIR *list = opendir(path);
-	const struct dirent *entry;
-	char name[600];
-
-	while (list && (entry = readdir(list))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-		if (unlink(name) < 0)
-			remove_all(name);
-	}
-	if (list)
-		closedir(list);
-	rmdir(path);
 }
 
 static int finish(void **state)

@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "bare.h"
 #include "config.h"
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
 
 static int configure(const char *file, const char *text)
 {

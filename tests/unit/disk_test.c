@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "disk.h"
+#include "room.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -40,13 +41,8 @@ static int start(void **state)
 static int finish(void **state)
 {
 	struct place *place = *state;
-	DIR *folder = opendir(place->folder);
-	const struct dirent *entry;
 
-	while ((entry = readdir(folder)))
-		unlinkat(dirfd(folder), entry->d_name, 0);
-	closedir(folder);
-	rmdir(place->folder);
+	remove_all(place->folder);
 	assert_int_equal(ks_ctx_free(place->ctx), 0);
 	free(place);
 	return 0;

@@ -3,8 +3,8 @@
 
 #include "certificate.h"
 #include "enroll.h"
+#include "room.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -49,24 +49,6 @@ static int start(void **state)
 		return -1;
 	open_store();
 	return 0;
-}
-
-static void remove_all(const char *path)
-{
-	DIR *list = opendir(path);
-	const struct dirent *entry;
-	char name[600];
-
-	while (list && (entry = readdir(list))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-		if (unlink(name) < 0)
-			remove_all(name);
-	}
-	if (list)
-		closedir(list);
-	rmdir(path);
 }
 
 static int finish(void **state)

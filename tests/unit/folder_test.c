@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "folder.h"
+#include "room.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -38,16 +39,9 @@ static size_t entries(const char *path)
 
 static int finish(void **state)
 {
-	char file[128];
-
 	(void)state;
-	snprintf(file, sizeof(file), "%s/inside", place);
-	rmdir(file);
-	snprintf(file, sizeof(file), "%s/file", place);
-	unlink(file);
-	rmdir(place);
-	unlink(place);
-	return rmdir(room) < 0 ? -1 : ks_ctx_free(ctx);
+	remove_all(room);
+	return ks_ctx_free(ctx);
 }
 
 static void put_file(const char *folder)

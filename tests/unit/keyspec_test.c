@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "bare.h"
 #include "keyspec.h"
 
 #include <openssl/obj_mac.h>
 #include <openssl/x509.h>
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
 
 static void every_word_of_the_list_is_understood(void **state)
 {

@@ -3,20 +3,7 @@
 
 #include "altname.h"
 #include "made.h"
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
+#include "bare.h" /* its ctx would be hidden by parameters of the others */
 
 /* What `typed` looks like after a trip through DER. */
 static char *round_trip(const char *typed)

@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "bare.h"
 #include "plan.h"
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-/* Fails when a set or item was forgotten. */
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
 
 static struct ks_item *add(struct ks_set *set, const char *label)
 {

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "bare.h"
 #include "file/codecs.h"
 #include "file/pkcs7.h"
 #include "file/shape.h"
 
 #include <stdio.h>
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
 
 /* A sample of tests/data as a buffer that a set can own. */
 static struct ks_buffer *sample(const char *name)

@@ -6,12 +6,12 @@
 #include "history.h"
 #include "keyspec.h"
 #include "made.h"
+#include "room.h"
 
-#include "file/shape.h"
+#include "file/key.h"
 
 #include <openssl/evp.h>
 
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -57,14 +57,8 @@ static inline int bench_start(void **state)
 
 static inline int bench_finish(void **state)
 {
-	DIR *folder = opendir(bench.folder);
-	const struct dirent *entry;
-
 	(void)state;
-	while ((entry = readdir(folder)))
-		unlinkat(dirfd(folder), entry->d_name, 0);
-	closedir(folder);
-	rmdir(bench.folder);
+	remove_all(bench.folder);
 	return ks_ctx_free(bench.ctx);
 }
 
@@ -104,20 +98,13 @@ static inline struct ks_item *bench_key(struct ks_set *set, const char *label)
 	struct ks_keyspec spec = { 0 };
 	ks_auto_ssl(EVP_PKEY) key = NULL;
 	struct ks_item *item = NULL;
-	unsigned char *bytes = NULL;
-	PKCS8_PRIV_KEY_INFO *info;
-	struct ks_bytes der;
-	int size;
+	struct ks_buffer *der = NULL;
 
 	assert_int_equal(ks_keyspec_parse(&spec, ks_set_ctx(set), "p256"), 0);
 	assert_int_equal(ks_keyspec_make(&key, ks_set_ctx(set), &spec), 0);
-	info = EVP_PKEY2PKCS8(key);
-	size = i2d_PKCS8_PRIV_KEY_INFO(info, &bytes);
-	assert_true(size > 0);
-	der = ks_set_bytes(set, bytes, (size_t)size);
-	OPENSSL_free(bytes);
-	PKCS8_PRIV_KEY_INFO_free(info);
-	assert_int_equal(ks_shape_item(&item, set, KS_SHAPE_PKCS8, der), 0);
+	assert_int_equal(ks_key_pkcs8(&der, ks_set_ctx(set), key), 0);
+	assert_int_equal(ks_set_own(set, der), 0);
+	assert_int_equal(ks_shape_item(&item, set, KS_SHAPE_PKCS8, ks_buffer_bytes(der)), 0);
 	if (label)
 		item->label = ks_set_bytes(set, label, strlen(label));
 	return item;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "bare.h"
 #include "config.h"
 #include "where.h"
 
@@ -8,20 +9,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-static struct ks_ctx *ctx;
-
-static int start(void **state)
-{
-	(void)state;
-	return ks_ctx_new(&ctx, NULL);
-}
-
-static int finish(void **state)
-{
-	(void)state;
-	return ks_ctx_free(ctx);
-}
 
 static void configure(const char *text)
 {
