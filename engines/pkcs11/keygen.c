@@ -7,6 +7,7 @@
  * it afterwards would leave a window in which a kill makes a pair that nothing can pair, and costs two more writes.
  */
 #include "keygen.h"
+#include "put.h"
 
 #include "text.h"
 
@@ -35,6 +36,7 @@ struct making {
 	unsigned char id_bytes[ID_SIZE];
 	struct ks_bytes id;
 	CK_OBJECT_HANDLE public_key, private_key;
+	size_t before; /* objects of the snapshot that are not ours */
 };
 
 static void say(struct template *template, CK_ATTRIBUTE_TYPE type, const void *value, size_t size)
@@ -163,20 +165,26 @@ static CK_RV make(struct making *making)
 
 /* ---- what must not stay ---- */
 
-/* Removes what carries our id; false when something may be left. */
+/* Removes a half by the handle that the token gave for it, which a lying token may have taken from another object. */
+static bool half_remove(const struct making *making, CK_OBJECT_HANDLE handle)
+{
+	CK_RV rv;
+
+	if (ks_p11_snapshot_has(making->token, handle, making->before))
+		return true;
+	rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&making->token->on, making->session, handle);
+	if (rv == CKR_OK && handle != CK_INVALID_HANDLE)
+		ks_p11_snapshot_drop(making->token, handle);
+	return rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID;
+}
+
+/* False when something may be left. */
 static bool sweep(const struct making *making)
 {
-	CK_ATTRIBUTE wanted = { CKA_ID, (void *)making->id.data, making->id.size };
-	ks_auto_mem CK_OBJECT_HANDLE *left = NULL;
-	size_t count = 0;
-	bool clean = ks_p11_find(&making->token->on, making->session, &wanted, 1, &left, &count) == CKR_OK;
+	bool halves = half_remove(making, making->private_key);
 
-	for (size_t i = 0; clean && i < count; i++) {
-		clean = ks_p11_destroy(&making->token->on, making->session, left[i]) == CKR_OK;
-		if (clean)
-			ks_p11_snapshot_drop(making->token, left[i]);
-	}
-	return clean;
+	halves = half_remove(making, making->public_key) && halves;
+	return ks_p11_strays_remove(making->token, making->session, making->id, making->before) && halves;
 }
 
 /* Ends a failure: nothing stays, or the sentence says what may be left and how to remove it. */
@@ -310,6 +318,7 @@ int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struc
 		rc = choose_id(&making);
 	if (rc < 0)
 		return rc;
+	making.before = ks_p11_snapshot_count(token);
 	ks_keyspec_title(title, &making.spec);
 	rc = ks_progress(token->ctx, "making a key pair in the token", 0, 0);
 	if (rc < 0)

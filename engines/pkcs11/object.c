@@ -634,6 +634,15 @@ size_t ks_p11_snapshot_count(const struct ks_p11_token *token)
 	return token->snapshot ? token->snapshot->count : 0;
 }
 
+bool ks_p11_snapshot_has(const struct ks_p11_token *token, CK_OBJECT_HANDLE handle, size_t first)
+{
+	for (size_t n = 0; n < first; n++) {
+		if (token->snapshot->objects[n].handle == handle)
+			return true;
+	}
+	return false;
+}
+
 const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token, size_t n)
 {
 	return &token->snapshot->objects[n];

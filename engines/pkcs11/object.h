@@ -40,6 +40,8 @@ int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, 
 			   struct ks_bytes id);
 size_t ks_p11_snapshot_count(const struct ks_p11_token *token);
 const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token, size_t n);
+/* Is one of the `first` objects of the snapshot the one with that handle? */
+bool ks_p11_snapshot_has(const struct ks_p11_token *token, CK_OBJECT_HANDLE handle, size_t first);
 /* Was it made while somebody was logged in, so that private objects are in it? */
 bool ks_p11_snapshot_whole(const struct ks_p11_token *token);
 /* The next object behind `after` (NULL = from the start) with that id / public key; NULL = no more. */

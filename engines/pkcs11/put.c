@@ -22,24 +22,33 @@ struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_byt
 	return ks_spki_id(room, spki) == 0 ? KS_BYTES(room, 20) : KS_NONE;
 }
 
-/* An object with our id that we do not know of was made by a call that reported a failure. */
-static void stray_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id)
+/* ---- what must not stay ---- */
+
+/* A module whose search gives more than was asked for must not cost a key, so each object is looked at before it goes. */
+bool ks_p11_strays_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id, size_t known)
 {
 	CK_ATTRIBUTE wanted = { CKA_ID, (void *)id.data, id.size };
 	ks_auto_mem CK_OBJECT_HANDLE *found = NULL;
 	size_t count = 0;
+	bool clean = id.size && ks_p11_find(&token->on, session, &wanted, 1, &found, &count) == CKR_OK;
 
-	if (id.size == 0 || ks_p11_find(&token->on, session, &wanted, 1, &found, &count) != CKR_OK)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		bool known = false;
+	for (size_t i = 0; clean && i < count; i++) {
+		ks_auto(buffer) told = NULL;
+		CK_RV rv;
 
-		for (size_t n = 0; n < ks_p11_snapshot_count(token); n++)
-			known |= ks_p11_snapshot_at(token, n)->handle == found[i];
-		if (!known)
-			ks_p11_destroy(&token->on, session, found[i]);
+		if (ks_p11_snapshot_has(token, found[i], known))
+			continue;
+		rv = ks_p11_value(&token->on, session, found[i], CKA_ID, &told);
+		if (rv == CKR_OK && !(told && ks_bytes_equal(ks_buffer_bytes(told), id)))
+			continue;
+		clean = rv == CKR_OK && ks_p11_destroy(&token->on, session, found[i]) == CKR_OK;
+		if (clean)
+			ks_p11_snapshot_drop(token, found[i]);
 	}
+	return clean;
 }
+
+/* ---- putting ---- */
 
 int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 	       CK_ATTRIBUTE *attributes, size_t count, struct ks_bytes id)
@@ -49,7 +58,7 @@ int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_
 
 	if (rc < 0) {
 		if (rc != KS_EGONE)
-			stray_remove(token, session, id);
+			ks_p11_strays_remove(token, session, id, ks_p11_snapshot_count(token));
 		return rc;
 	}
 	rc = ks_p11_snapshot_add(out, token, session, handle);

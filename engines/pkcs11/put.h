@@ -14,5 +14,8 @@ int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_
  * free, else SHA-1 of the key bits. `room` holds the last. */
 struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_bytes spki, struct ks_bytes named,
 				 struct ks_bytes own, unsigned char room[20]);
+/* Removes what a call that reported a failure has left on the token: objects that say themselves that they have the id and that
+ * are not among the first `known` of the snapshot. False when something may be left. */
+bool ks_p11_strays_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id, size_t known);
 
 #endif

@@ -51,7 +51,7 @@ TOLD(C_GetAttributeValue, session, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE 
 PLAIN(C_SetAttributeValue, session, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *templ,
 	CK_ULONG count),
 	(session, object, templ, count))
-PLAIN(C_FindObjectsInit, session, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count),
+TOLD(C_FindObjectsInit, session, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count),
 	(session, templ, count))
 TOLD(C_FindObjects, session, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *object, CK_ULONG max_object_count,
 	CK_ULONG *object_count),

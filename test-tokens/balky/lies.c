@@ -199,6 +199,13 @@ CK_RV told_C_GetAttributeValue(const struct call *call, CK_SESSION_HANDLE sessio
 	return rv;
 }
 
+CK_RV told_C_FindObjectsInit(const struct call *call, CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count)
+{
+	bool wide = call_row(call, A_WIDE);
+
+	return real->C_FindObjectsInit(session, wide ? NULL : templ, wide ? 0 : count);
+}
+
 CK_RV told_C_FindObjects(const struct call *call, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *object,
 			 CK_ULONG max_object_count, CK_ULONG *object_count)
 {

@@ -29,6 +29,7 @@ static const struct word {
 	{ "length", A_LENGTH },
 	{ "grow", A_GROW },
 	{ "endless", A_ENDLESS },
+	{ "wide", A_WIDE },
 	{ "over", A_OVER },
 	{ "garbage", A_GARBAGE },
 	{ "drop", A_DROP },

@@ -36,6 +36,7 @@ enum action {
 	A_LENGTH, /* number: told as the length or count of the result */
 	A_GROW, /* number: added to the true length, once more per call */
 	A_ENDLESS, /* a search that always finds one more (the first object again) */
+	A_WIDE, /* a search that ignores what was asked for and gives every object */
 	A_OVER, /* number: a search says it gave so many more than there was room for */
 	A_GARBAGE, /* a signature of the right length that is none */
 	A_DROP, /* attribute type: not there */

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The faulty module itself: an innocent program must see exactly what the schedule says, else the other tests prove nothing."""
+import os
+
 import stand
 
 stand.need("pkcs11-tool")
@@ -34,6 +36,10 @@ with stand.Stand("first", "second") as at:
     tap.ok(got.rc == 0 and max(c.microseconds for c in got.calls) >= 300000, "sleep: the call comes back late", got)
     got = tool("C_FindObjects * endless", "-O")
     tap.ok(got.hung and len([c for c in got.calls if c.name == "C_FindObjects"]) > 100, "endless: the search goes on", got.rc)
+    got, honest = (tool(schedule, "--read-object", "--type", "pubkey", "--label", "none", "-o", os.devnull)
+                   for schedule in ("C_FindObjectsInit * wide", None))
+    tap.ok("object not found" in honest.err and "object not found" not in got.err,
+           "wide: the search gives what was not asked for", (got, honest))
     got = tool("C_GenerateKeyPair * half public", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "half")
     seen = tool(None, "-O")
     tap.ok(got.rc != 0 and seen.out.count("half") == 1 and seen.out.count("label:      key") == 2,

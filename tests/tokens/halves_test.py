@@ -32,4 +32,13 @@ with stand.Stand("walnut") as at:
             gone = at.ks(*shlex.split(command[1])[1:])
             tap.ok(gone.rc == 0 and at.objects("walnut") == [], f"that command removes the {half} key", gone)
 
+    at.back()
+    at.ks("generate", WALNUT + ";object=dear", "--type", "p256")
+    dear = at.objects("walnut")
+    for half in ("public", "private"):
+        got = at.ks("generate", WALNUT + ";object=fresh", "--type", "p256",
+                    schedule=f"C_GenerateKeyPair 1 half {half}\nC_FindObjectsInit * wide")
+        tap.ok(got.rc == 8 and len(dear) == 2 and at.objects("walnut") == dear,
+               f"a search that finds too much costs no other key when a {half} key is removed", f"{got}\n{at.objects('walnut')}")
+
 tap.done()
