@@ -41,11 +41,15 @@ def hits(data, wanted):
 
 
 class Watch(threading.Thread):
-    """Looks at /proc of a program and its children as often as it can until the program ends."""
+    """
+    Looks at /proc of a program and its children as often as it can until the program ends. A secret that the parent put into
+    the program's own environment is there from the start: `wiped` is set by the first look that does not find it any more, and
+    whatever is found afterwards, or elsewhere, counts.
+    """
 
-    def __init__(self, pid, wanted):
+    def __init__(self, pid, wanted, given=False):
         super().__init__()
-        self.pid, self.wanted, self.samples, self.found = pid, wanted, 0, []
+        self.pid, self.wanted, self.samples, self.found, self.given, self.wiped = pid, wanted, 0, [], given, False
 
     def family(self, pid):
         yield pid
@@ -56,22 +60,28 @@ class Watch(threading.Thread):
         except OSError:
             return
 
+    def look(self, path, data):
+        seen = hits(data, self.wanted)
+        self.samples += 1
+        if self.given and path == f"/proc/{self.pid}/environ" and data and not (seen and self.wiped):
+            self.wiped = not seen
+        elif seen:
+            self.found.append(path)
+
     def run(self):
         while os.path.exists(f"/proc/{self.pid}"):
             for pid in self.family(self.pid):
                 for part in ("cmdline", "environ", "maps"):
                     try:
                         with open(f"/proc/{pid}/{part}", "rb") as file:
-                            if hits(file.read(), self.wanted):
-                                self.found.append(f"/proc/{pid}/{part}")
-                            self.samples += 1
+                            self.look(file.name, file.read())
                     except OSError:
                         pass  # it ended while it was looked at
 
 
-def watched(at, argv, wanted, schedule=None, answers=None):
-    """Runs a program under Watch; gives (rc, everything it printed, watch)."""
-    env = {**at.env, "BALKY_LOG": at.path("log"), "TERM": "dumb"}
+def watched(at, argv, wanted, schedule=None, answers=None, given=None):
+    """Runs a program under Watch, with the variables `given`; gives (rc, everything it printed, watch)."""
+    env = {**at.env, **(given or {}), "BALKY_LOG": at.path("log"), "TERM": "dumb"}
     if schedule:
         env["BALKY_SCHEDULE"] = at.write("schedule", schedule + "\n")
     at.write("log", "")
@@ -79,7 +89,7 @@ def watched(at, argv, wanted, schedule=None, answers=None):
         return typed(at, argv, env, wanted, answers)
     with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           cwd=at.dir) as program:
-        watch = Watch(program.pid, wanted)
+        watch = Watch(program.pid, wanted, bool(given))
         watch.start()
         out = program.communicate(timeout=stand.SAFETY)[0]
     watch.join()
@@ -115,10 +125,10 @@ def left_behind(at, wanted):
     return found
 
 
-def system_calls(at, argv, schedule=None, answers=None):
+def system_calls(at, argv, schedule=None, given=None):
     """The system calls of a run with all their bytes: [(pid, line)]."""
     log = at.path("strace")
-    watched(at, ["strace", "-f", "-v", "-s", "65535", "-xx", "-o", log, *argv], ["-"], schedule, answers)
+    watched(at, ["strace", "-f", "-v", "-s", "65535", "-xx", "-o", log, *argv], ["-"], schedule, given=given)
     with open(log) as file:
         return [line.rstrip("\n").split(None, 1) for line in file]
 
@@ -201,6 +211,10 @@ def planted():
         at.env["PLANT"] = plant
         _, _, watch = watched(at, ["sleep", "0.3"], [plant])
         del at.env["PLANT"]
+        _, _, watch = watched(at, ["sleep", "0.3"], [plant], given={"PLANT": plant})
+        tap.ok(not watch.wiped and not watch.found, "a variable that stays in the environment is not taken for a wiped one")
+        _, _, watch = watched(at, ["sh", "-c", "sleep 0.3; :"], [plant], given={"PLANT": plant})
+        tap.ok(watch.found, "a variable that is handed on to a child is found")
         tap.ok(any("environ" in path for path in watch.found), "a secret planted in the environment is found")
         at.write("pin", plant)
         _, out, watch = watched(at, ["sh", "-c", "sh -c 'sleep 0.3; :' $(cat pin); cat pin"], [plant])
@@ -262,6 +276,41 @@ def scenes(at):
                                                "--pin-source", pin], None
 
 
+def descriptor(path, argv):
+    """The command with the file open as its descriptor 3."""
+    return ["sh", "-c", f'exec "$0" "$@" 3<{path}', *argv, "--pin-source", "fd:3"]
+
+
+def environment_scenes(at):
+    """As scenes(), with the secret in the variable CANARY."""
+    p12, second = "p12:" + at.path("files/a.p12"), jobs.WALNUT + "?pin-source=cmd:sleep 0.2; cat " + at.path("pin")
+    source = ["--pin-source", "env:CANARY"]
+    yield "a PIN from the environment", 0, ["list", jobs.WALNUT, *source], "C_Logout * sleep 200", "pin"
+    yield "a password from the environment, then a child", 0, ["list", p12, second, *source], "C_Logout * sleep 200", "password"
+    yield "a wrong PIN from the environment", 4, ["list", jobs.WALNUT, *source], "C_Finalize * sleep 200", "wrong"
+    yield "a PIN from the environment for a key that is not there", 3, ["show", jobs.WALNUT + ";object=none", *source], \
+        "C_Logout * sleep 200", "pin"
+
+
+def judge(at, wanted, name, rc, argv, schedule, given=None):
+    """One scene, watched and then traced; with `given` the parent put the secret into the environment."""
+    at.back()
+    got, out, watch = watched(at, [*argv, "--trace", "-v", "-v"], wanted, schedule, given=given)
+    expected = got == rc if rc is not None else 0 < got < 128
+    seen = watch.found or not watch.samples or (given and not watch.wiped)
+    tap.ok(expected and not seen and not hits(out, wanted) and not left_behind(at, wanted),
+           f"{name}: no secret in /proc ({watch.samples} looks), messages, traces or files",
+           f"exit {got}\n{watch.found}\n{left_behind(at, wanted)}\n{out.decode(errors='replace')}")
+    at.back()
+    calls = system_calls(at, [*argv, "--trace"], schedule, given)
+    main_pid = calls[0][0]
+    used = list(given.values()) if given else wanted
+    seen = [re.match(r"(?:<\.\.\. )?(\w+)", line)[1] for secret in used for pid, line in in_calls(calls, secret)
+            if pid == main_pid or given or "from a program" not in name]
+    tap.ok(seen == (["execve"] if given else ["read"]),
+           f"{name}: the secret is in one {'execve' if given else 'read'} and in no other system call", seen)
+
+
 def main():
     planted()
     pin, password, wrong = canary(), canary(), canary()
@@ -272,18 +321,16 @@ def main():
         at.configure(call_deadline_ms=3000, long_deadline_ms=10000)
         at.keep()
         for name, rc, argv, schedule in scenes(at):
-            at.back()
-            got, out, watch = watched(at, [at.keystow, *argv, "--trace", "-v", "-v"], wanted, schedule)
-            expected = got == rc if rc is not None else 0 < got < 128
-            tap.ok(expected and watch.samples and not watch.found and not hits(out, wanted) and not left_behind(at, wanted),
-                   f"{name}: no secret in /proc ({watch.samples} looks), messages, traces or files",
-                   f"exit {got}\n{watch.found}\n{left_behind(at, wanted)}\n{out.decode(errors='replace')}")
-            at.back()
-            calls = system_calls(at, [at.keystow, *argv, "--trace"], schedule)
-            main_pid = calls[0][0]
-            seen = [re.match(r"(?:<\.\.\. )?(\w+)", line)[1] for secret in wanted for pid, line in in_calls(calls, secret)
-                    if pid == main_pid or "from a program" not in name]
-            tap.ok(seen == ["read"], f"{name}: the secret is in one read and in no other system call", seen)
+            judge(at, wanted, name, rc, [at.keystow, *argv], schedule)
+        values = {"pin": pin, "password": password, "wrong": wrong}
+        for name, rc, argv, schedule, which in environment_scenes(at):
+            judge(at, wanted, name, rc, [at.keystow, *argv], schedule, {"CANARY": values[which]})
+        p12 = "p12:" + at.path("files/a.p12")
+        judge(at, wanted, "a PIN from a descriptor", 0, descriptor(at.path("pin"), [at.keystow, "list", jobs.WALNUT]),
+              "C_Logout * sleep 100")
+        judge(at, wanted, "a password from a descriptor", 0, descriptor(at.path("password"), [at.keystow, "list", p12]), None)
+        judge(at, wanted, "a wrong PIN from a descriptor", 4, descriptor(at.path("wrong"), [at.keystow, "list", jobs.WALNUT]),
+              "C_Finalize * sleep 100")
 
         at.back()
         got, out, watch = watched(at, [at.keystow, "list", jobs.WALNUT, "--pin-source", "prompt", "--trace"], wanted, None, [pin])
@@ -300,6 +347,14 @@ def main():
         report("at exit, of the password of a .p12",
                *core_at_exit(at, [at.keystow, "list", "p12:" + at.path("files/a.p12"), "--pin-source", "file:" + at.path("password")]),
                password)
+        at.back()
+        report("at exit, of a password from a descriptor",
+               *core_at_exit(at, descriptor(at.path("password"), [at.keystow, "list", p12])), password)
+        at.env["CANARY"] = pin
+        at.back()
+        core, maps = core_while_hanging(at, [at.keystow, "request", jobs.WALNUT + ";object=key", "--subject", "CN=x",
+                                             "-o", at.path("x.csr"), "--pin-source", "env:CANARY"], "C_SignInit * hang")
+        report("after login, of a PIN from the environment", core, maps, pin)
     tap.done()
 
 
