@@ -11,6 +11,14 @@
 /* The call that this thread made last, for the causes of a failure. */
 static _Thread_local const char *last_function = "";
 
+/* What this thread's calls look for while no token is known. */
+static _Thread_local const char *looked_for;
+
+void ks_p11_look_for(const char *address)
+{
+	looked_for = address;
+}
+
 enum pace { QUICK, LONG };
 
 struct mark {
@@ -30,6 +38,7 @@ static void enter(struct mark *mark, const struct ks_p11_on *on, const char *fun
 		.function = function,
 		.module = on->module->name,
 		.token = on->token,
+		.address = on->token ? NULL : looked_for,
 		.detail = detail,
 		.deadline_ms = pace == LONG ? settings->long_deadline_ms : settings->call_deadline_ms,
 	};

@@ -98,6 +98,9 @@ CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session,
 CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
 		     size_t *size);
 
+/* The address that this thread's next calls look for; told with calls that concern no token yet. NULL = nothing; borrowed. */
+void ks_p11_look_for(const char *address);
+
 /* ---- what an answer means ---- */
 
 /* "CKR_PIN_INCORRECT", or NULL for a code without a name. */

@@ -289,10 +289,13 @@ static int present_module(struct present *present, struct ks_ctx *ctx, struct ks
 static int present_all(struct present *present, struct ks_ctx *ctx, const struct ks_where *where)
 {
 	ks_auto_mem struct ks_p11_module **modules = NULL;
-	int rc = ks_p11_modules(&modules, ctx, where);
+	int rc;
 
+	ks_p11_look_for(where ? ks_where_text(where) : NULL);
+	rc = ks_p11_modules(&modules, ctx, where);
 	for (size_t i = 0; rc == 0 && modules[i]; i++)
 		rc = present_module(present, ctx, modules[i]);
+	ks_p11_look_for(NULL);
 	if (rc == 0 && !present->list && !(present->list = ks_array(1, sizeof(struct ks_p11_token *))))
 		rc = ks_nomem(ctx);
 	return rc;

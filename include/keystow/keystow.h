@@ -131,6 +131,7 @@ struct ks_trace {
 	bool leave;
 	unsigned long rv;	/* CK_RV */
 	unsigned long microseconds;
+	const char *address;	/* what is being looked for in the module, while `token` is not known; or NULL */
 };
 
 /*

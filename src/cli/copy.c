@@ -4,6 +4,7 @@
  */
 #include "copy.h"
 #include "commands.h"
+#include "describe.h"
 #include "stores.h"
 #include "where.h"
 
@@ -57,6 +58,7 @@ int copy_run(struct run *run)
 		rc = ks_store_entry(&copying.entry, from, from_where);
 	if (rc < 0)
 		return rc;
+	describe_problems(run, from); /* what was not understood is not copied, and that is not silent */
 	copying.from = from;
 	if (ks_where_is_token(to_where))
 		mode |= KS_LOGIN;

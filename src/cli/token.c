@@ -232,6 +232,16 @@ static bool among(struct ks_token *const *tokens, const char *uri)
 	return false;
 }
 
+static void tell_unseen(struct run *run, const char *label)
+{
+	ks_auto_mem char *text = NULL;
+
+	out_line(&run->out, "+ token \"%s\" is initialised", label);
+	if (asprintf(&text, "token \"%s\" is not among those that can be seen now", label) < 0)
+		text = NULL;
+	run_remark(run, KS_ENOTOKEN, text ? text : "", "keystow token list tells its serial number", label);
+}
+
 /*
  * The token that came out of an initialisation. Its serial may be made by it, and SoftHSM 2.6 moves the token to another
  * slot, so the address used before says nothing: it is the one that has the label now and was not there before.
@@ -241,8 +251,10 @@ static void tell_initialised(struct run *run, struct ks_token *const *before, co
 	struct ks_token **after = NULL;
 	const struct ks_token *found = NULL;
 
-	if (ks_tokens(&after, run->ctx, NULL, 0) < 0)
+	if (ks_tokens(&after, run->ctx, NULL, 0) < 0) {
+		run_remark(run, ks_ctx_status(run->ctx), ks_ctx_text(run->ctx), ks_ctx_hint(run->ctx), label);
 		ks_forgive(run->ctx);
+	}
 	for (size_t i = 0; after && after[i]; i++) {
 		if (after[i]->initialized && strcmp(after[i]->label, label) == 0 &&
 		    (!found || !among(before, after[i]->uri)))
@@ -251,7 +263,7 @@ static void tell_initialised(struct run *run, struct ks_token *const *before, co
 	if (found)
 		out_line(&run->out, "+ token \"%s\", serial %s, is initialised", label, found->serial);
 	else
-		out_line(&run->out, "+ token \"%s\" is initialised", label);
+		tell_unseen(run, label);
 	ks_tokens_free(after);
 }
 

@@ -223,6 +223,8 @@ static void enter(const struct ks_trace *event)
 	snprintf(dog.function, sizeof(dog.function), "%s", event->function);
 	copy_name(dog.module, last_module, event->module);
 	copy_name(dog.token, last_token, event->token);
+	if (event->address)
+		copy_shown(dog.about, event->address);
 	dog.allowed_ms = event->deadline_ms;
 	dog.entered_ms = now;
 	dog.deadline_ms = event->deadline_ms ? now + event->deadline_ms : 0;

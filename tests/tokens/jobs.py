@@ -1,35 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands that talk to a token, each with what it may leave behind when it is disturbed at any point."""
 from collections import Counter
+import re
 import subprocess
 
 import stand
 
 WALNUT = "pkcs11:token=walnut"
+BLANK = "pkcs11:slot-id=2"  # SoftHSM counts: behind two tokens the free slot is the third
+ANY_TOKEN = "walnut|acorn|" + re.escape(BLANK) + "|balky"
 NEW_PIN = "1357924680"
 
 
 class Job:
-    """`gone` and `come`: objects with labels that start so may disappear, or appear, by this command."""
+    """
+    `gone` and `come`: objects with labels that start so may disappear, or appear, by this command. `good` is its exit when
+    nothing is wrong. `names` is what a sentence about trouble must contain: the token, or the module where no token is named.
+    `option` says whose PIN the stand's PIN is; None gives no PIN.
+    """
 
-    def __init__(self, name, argv, gone=(), come=(), option="--pin-source"):
-        self.name, self.argv, self.gone, self.come, self.option = name, argv, gone, come, option
-        self.writes = bool(gone or come) or name == "token pin"
+    def __init__(self, name, argv, gone=(), come=(), option="--pin-source", good=0, names="walnut"):
+        self.name, self.argv, self.gone, self.come, self.option, self.good, self.names = name, argv, gone, come, option, good, names
+        self.writes = bool(gone or come) or name in ("token pin", "token pin --unblock")
 
     def run(self, at, schedule=None):
-        return at.ks(*self.argv(at), schedule=schedule, option=self.option)
+        return at.ks(*self.argv(at), schedule=schedule, pin="pin" if self.option else None, option=self.option)
 
 
 JOBS = [
     Job("list", lambda at: ["list", WALNUT]),
     Job("show", lambda at: ["show", WALNUT + ";object=key"]),
+    Job("find", lambda at: ["find", "key", WALNUT]),
+    Job("diff", lambda at: ["diff", WALNUT, at.path("files/bundle.pem")], good=1),
+    Job("copy from", lambda at: ["copy", WALNUT, "pem:" + at.path("files/out.pem")]),
+    Job("list of all", lambda at: ["list"], option=None, names=ANY_TOKEN),
+    Job("token list", lambda at: ["token", "list"], option=None, names=ANY_TOKEN),
     Job("verify", lambda at: ["verify", WALNUT + ";object=key"]),
     Job("request", lambda at: ["request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("out.csr"), "--replace"]),
     Job("token info", lambda at: ["token", "info", WALNUT]),
     Job("token pin", lambda at: ["token", "pin", WALNUT, "--new-pin-source", "file:" + at.path("new-pin")]),
+    Job("token pin --unblock", lambda at: ["token", "pin", WALNUT, "--unblock", "--so-pin-source", "file:" + at.path("so-pin"),
+                                           "--new-pin-source", "file:" + at.path("new-pin")], option=None),
+    Job("token init", lambda at: ["token", "init", BLANK, "--label", "fresh", "--so-pin-source", "file:" + at.path("so-pin")],
+        come=["fresh"], names="fresh|slot-id=2|slot 2"),
+    Job("ca sign", lambda at: ["ca", "sign", at.path("files/bare.csr"), "--ca", at.path("files/hsm-ca"), "--profile", "client",
+                               "-o", at.path("files/signed.pem")], option="--ca-pin-source"),
+    Job("ca init", lambda at: ["ca", "init", at.path("files/new-ca"), "--subject", "CN=New CA", "--key", WALNUT + ";object=fresh"],
+        come=["fresh", "New CA"], option="--ca-pin-source"),
+    Job("copy into", lambda at: ["copy", at.path("files/bundle.pem"), WALNUT], come=["one", "two"], option="--to-pin-source"),
     Job("generate", lambda at: ["generate", WALNUT + ";object=fresh", "--type", "p256"], come=["fresh"]),
     Job("enroll", lambda at: ["enroll", WALNUT + ";object=fresh", "--type", "p256", "--ca", at.path("files/ca"),
                               "--subject", "CN=fresh", "--profile", "client"], come=["fresh", "Test CA"]),
+    Job("enroll --from", lambda at: ["enroll", WALNUT, "--from", at.path("list"), "--type", "p256", "--ca", at.path("files/ca"),
+                                     "--profile", "client"], come=["fresh", "next", "Test CA"]),
     Job("install", lambda at: ["install", at.path("files/bare.pem"), WALNUT], come=["bare"], option="--to-pin-source"),
     Job("remove", lambda at: ["remove", WALNUT + ";object=bare"], gone=["bare"]),
     Job("rename", lambda at: ["rename", WALNUT + ";object=key", "moved"], gone=["key"], come=["moved"]),
@@ -37,8 +60,8 @@ JOBS = [
 ]
 
 
-def check(result, what):
-    if result.rc:
+def check(result, what, good=0):
+    if result.rc != good:
         raise SystemExit(f"cannot prepare the test: {what}\n{result}")
 
 
@@ -61,6 +84,8 @@ def prepare():
     check(at.ks("request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("files/bare.csr")), "request")
     check(at.ks("ca", "sign", at.path("files/bare.csr"), "--ca", ca, "--profile", "client", "-o", at.path("files/bare.pem"),
                 pin=None), "ca sign")
+    check(at.ks("ca", "init", at.path("files/hsm-ca"), "--subject", "CN=Root", "--key", WALNUT + ";object=root",
+                option="--ca-pin-source"), "ca init in a token")
     for name in ("one", "two"):
         certificate(at.path(f"files/{name}.pem"), name)
     with open(at.path("files/bundle.pem"), "w") as bundle:
@@ -72,13 +97,18 @@ def prepare():
 def furnish(at):
     """What a stand needs beside its tokens; for fresh copies too."""
     at.write("new-pin", NEW_PIN + "\n")
+    at.write("list", "fresh\tCN=fresh\nnext\tCN=next\n")
     return at
 
 
 def state(at, job):
     """What is on the token, with whichever PIN opens it."""
     seen = at.objects("walnut")
-    return at.objects("walnut", NEW_PIN) if seen is None and job.name == "token pin" else seen
+    if seen is None and job.name.startswith("token pin"):
+        return at.objects("walnut", NEW_PIN)
+    if seen is not None and job.name == "token init" and at.objects("fresh") is not None:
+        return seen + [("token", "fresh", "")]
+    return seen
 
 
 def named(at, label, said):

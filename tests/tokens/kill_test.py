@@ -17,7 +17,7 @@ def main():
             at = jobs.furnish(base.copy())
             before = jobs.state(at, job)
             clean = job.run(at)
-            jobs.check(clean, job.name)
+            jobs.check(clean, job.name, job.good)
             wrong = []
             for call in clean.calls:
                 for moment in ("kill-before", "kill-after"):

@@ -59,8 +59,10 @@ class Call:
 
 
 class Result:
-    def __init__(self, rc, out, err, seconds, calls, hung):
-        self.rc, self.out, self.err, self.seconds, self.calls, self.hung = rc, out, err, seconds, calls, hung
+    """`silent`: seconds from the last thing balky logged, the begin of a call that hangs, to the end of the program."""
+
+    def __init__(self, rc, out, err, seconds, silent, calls, hung):
+        self.rc, self.out, self.err, self.seconds, self.silent, self.calls, self.hung = rc, out, err, seconds, silent, calls, hung
 
     def logins(self, token=None):
         return [c for c in self.calls if c.name == "C_Login" and token in (None, c.token)]
@@ -163,8 +165,9 @@ class Stand:
                 os.killpg(program.pid, signal.SIGKILL)
                 out, err = program.communicate()
                 hung = True
+        seconds, silent = time.monotonic() - start, time.time() - os.stat(self.path("log")).st_mtime
         rc = program.returncode if program.returncode >= 0 else 128 - program.returncode
-        return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - start,
+        return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), seconds, silent,
                       calls_of(self.read("log")), hung)
 
     def copy(self):
