@@ -57,12 +57,12 @@ struct ks_disk_wish {
 int ks_disk_stage(struct ks_disk *disk, const struct ks_bytes *pieces, size_t count, const struct ks_disk_wish *wish);
 /* The staged bytes as they were read back and compared, for an independent look; yours. Once, and only when it was wished. */
 int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk);
+/* SHA-256 of what was staged, taken while it was read back. */
+const unsigned char *ks_disk_staged_digest(const struct ks_disk *disk);
 /*
  * The new file is in place, and durable, when it returns 0. KS_ECHANGED: somebody else wrote, nothing was done. KS_EIO or KS_EFULL:
  * the sentence says whether the old file is untouched, or the new one is in place and only what came after it went wrong.
  */
-/* SHA-256 of what was staged, taken while it was read back. */
-const unsigned char *ks_disk_staged_digest(const struct ks_disk *disk);
 int ks_disk_publish(struct ks_disk *disk);
 /* Makes what was written beside it durable when nothing is published. */
 int ks_disk_sync(struct ks_disk *disk);
