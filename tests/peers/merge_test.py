@@ -10,9 +10,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from rows import end, must, ok, run, skip
 
 KEYSTOW = os.environ["KEYSTOW"]
 SOURCE = os.environ["KEYSTOW_SOURCE"]
@@ -20,37 +21,6 @@ CORPUS = os.environ.get("KEYSTOW_CORPUS") or os.path.join(SOURCE, "..", "shared"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PASSWORD = "sample1"
 KEY_BAGS = {"1.2.840.113549.1.12.10.1.1", "1.2.840.113549.1.12.10.1.2", "1.2.840.113549.1.12.10.1.5"}
-count = 0
-failed = 0
-
-
-def ok(good, claim, detail=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, claim), flush=True)
-    if not good:
-        for line in str(detail).splitlines()[:40]:
-            print("#", line)
-
-
-def skip(claim, reason):
-    global count
-    count += 1
-    print("ok %d - %s # SKIP %s" % (count, claim, reason), flush=True)
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    done.text = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-    return done
-
-
-def must(*command):
-    done = run(*command)
-    if done.returncode:
-        sys.exit("%s: exit %d: %s" % (command, done.returncode, done.text))
-    return done.stdout.decode(errors="replace")
 
 
 # ---- a reader of key bags ----
@@ -255,8 +225,7 @@ def main():
         java_store()
         history()
         os.chdir("/")
-    print("1..%d" % count)
-    sys.exit(1 if failed else 0)
+    end()
 
 
 main()

@@ -4,46 +4,15 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
+
+from rows import end, must, ok, run, skip
 
 HAND = os.environ["KEYSTOW_P12_HAND"]
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PASSWORD = "sample1"
 NEW = "ganz-neu-2"
 GNUTLS_BAGS = 32  # GnuTLS 3.7 shows no more bags of one part, whoever wrote it, and says nothing
-count = 0
-failed = 0
-
-
-def ok(good, claim, detail=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, claim))
-    if not good:
-        for line in str(detail).splitlines():
-            print("#", line)
-
-
-def skip(claim, reason):
-    global count
-    count += 1
-    print("ok %d - %s # SKIP %s" % (count, claim, reason))
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    done.text = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-    return done
-
-
-def must(*command):
-    done = run(*command)
-    if done.returncode:
-        sys.exit("%s: %s" % (command, done.text))
-    return done.text
 
 
 def show(store, password=PASSWORD):
@@ -229,8 +198,7 @@ def main():
         by_nss(folder)
         by_certtool(folder)
         by_old_java(folder)
-    print("1..%d" % count)
-    sys.exit(failed != 0)
+    end()
 
 
 main()
