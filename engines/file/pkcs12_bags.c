@@ -186,6 +186,15 @@ static void learn_key(struct ks_ctx *ctx, struct ks_pkcs12_layout *layout, const
 		ks_forgive(ctx);
 }
 
+static void tell_trouble(struct ks_item *item, const char *trouble)
+{
+	ks_auto_mem char *named = ks_item_named(item);
+
+	item->flags |= KS_UNDECODED;
+	ks_set_problem(item->set, KS_EDAMAGED, "it is kept as it is when the store is written",
+		       "%s could not be understood: %s", named ? named : "a bag", trouble);
+}
+
 static int bag_add(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_layout *layout, struct ks_bytes raw,
 		   struct ks_bytes der, const struct ks_pkcs12_safe_bag *bag, unsigned place)
 {
@@ -217,13 +226,8 @@ static int bag_add(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs12_lay
 		layout->has_certificates = true;
 		layout->certificates_sealed = place & KS_PKCS12_SEALED_PART;
 	}
-	if (meaning.trouble) {
-		ks_auto_mem char *named = ks_item_named(item);
-
-		item->flags |= KS_UNDECODED;
-		ks_set_problem(into, KS_EDAMAGED, "it is kept as it is when the store is written",
-			       "%s could not be understood: %s", named ? named : "a bag", meaning.trouble);
-	}
+	if (meaning.trouble)
+		tell_trouble(item, meaning.trouble);
 	return 0;
 }
 

@@ -87,29 +87,41 @@ static int serial_put(struct ks_buffer *out, const struct ks_certificate_facts *
 	return ks_der_put(out, KS_DER_INTEGER, facts->serial);
 }
 
+/* What the user wants, else what its key is called, else what it was called, else its subject's common name (kept in *common). */
+static struct ks_bytes label_for(char **common, const struct ks_p11_token *token, const struct ks_change *change,
+				 const struct ks_certificate_facts *facts)
+{
+	const struct ks_p11_object *key = key_for(token, facts->spki);
+
+	if (change->naming.label.size)
+		return change->naming.label;
+	if (!change->naming.label.data && key && key->label.size)
+		return key->label;
+	if (!change->naming.label.data && change->item->label.size)
+		return change->item->label;
+	*common = ks_name_common(facts->subject);
+	return *common ? ks_bytes_of(*common) : KS_NONE;
+}
+
 static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
 {
 	static CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	static CK_CERTIFICATE_TYPE type = CKC_X_509;
 	struct ks_p11_token *token = applying->token;
 	const struct ks_item *item = change->item;
-	const struct ks_p11_object *key, *object = NULL;
+	const struct ks_p11_object *object = NULL;
 	struct ks_certificate_facts facts;
 	ks_auto(buffer) serial = ks_buffer_new(1024);
 	ks_auto_mem char *common = NULL;
-	struct ks_bytes label = change->naming.label.data ? change->naming.label : item->label, id;
+	struct ks_bytes label, id;
 	unsigned char room[20];
 	int rc;
 
 	if (ks_certificate_facts(&facts, item->der) < 0)
 		return ks_fail(token->ctx, KS_EDAMAGED,
 			       "a certificate that is to be put into token %s cannot be decoded", token->shown);
-	key = key_for(token, facts.spki);
 	id = ks_p11_choose_id(token, facts.spki, change->naming.id, item->id, room);
-	if (!change->naming.label.data && key && key->label.size)
-		label = key->label;
-	if (!label.size && (common = ks_name_common(facts.subject)))
-		label = ks_bytes_of(common);
+	label = label_for(&common, token, change, &facts);
 	if (!serial || serial_put(serial, &facts) < 0)
 		return ks_nomem(token->ctx);
 	tell_trust(applying, change);
