@@ -7,11 +7,12 @@ usage: ca_init_test.py KEYSTOW [--most N]     (N = at most so many points of eac
 import argparse
 import concurrent.futures
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+
+from system_calls import calls_of
 
 ERRORS = ["ENOSPC", "EIO", "EINTR"]
 DISK_CALLS = set("""openat read pread64 write pwrite64 fsync fdatasync ftruncate rename renameat renameat2 unlink unlinkat mkdir mkdirat
@@ -35,22 +36,10 @@ class Stand:
     def calls(self):
         """(call, n-th of its name) of the main thread, from the first look at the place on."""
         with tempfile.TemporaryDirectory(dir=self.top) as folder:
-            result = self.run(folder, *MAKE, strace=["strace", "-f", "-qq", "-o", self.top + "/log"])
+            log = self.top + "/log"
+            result = self.run(folder, *MAKE, strace=["strace", "-f", "-qq", "-o", log])
             assert result.returncode == 0, result.stderr
-        counts, calls, begun, main = {}, [], False, None
-        with open(self.top + "/log", encoding="utf-8", errors="replace") as log:
-            for line in log:
-                match = re.match(r"(\d+)\s+(\w+)\((.*)", line)
-                if not match:
-                    continue
-                main = main or match[1]
-                if match[1] != main:
-                    continue
-                counts[match[2]] = counts.get(match[2], 0) + 1
-                begun = begun or '"ca"' in match[3]
-                if begun and match[2] != "exit_group":
-                    calls.append((match[2], counts[match[2]]))
-        return calls
+            return calls_of(log, lambda call, arguments: '"ca"' in arguments)
 
     def whole(self, folder):
         """The CA opens, has its ledger, and signs."""

@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+from system_calls import calls_of
+
 ERRORS = ["ENOSPC", "EIO", "EDQUOT", "EINTR"]
 # Calls that a disk can fail. Making memory or a thread fail is another test's subject.
 DISK_CALLS = set("""open openat creat close read pread64 readv write pwrite64 writev lseek fsync fdatasync ftruncate rename renameat
@@ -162,6 +164,11 @@ def look(stand, folder, name):
     return "", f"exit {result.returncode} with {pin}: {result.stderr.strip()}", []
 
 
+def names_a_file_here(call, arguments):
+    """An ordinary user's strace cannot read names any more once the program forbids looking into it; what comes then counts."""
+    return call in NAMING_CALLS and re.match(r'(AT_FDCWD|\d+), ("[^/"]|0x)', arguments) is not None
+
+
 class Verb:
     def __init__(self, keystow, top, name, verb=None):
         prepare, self.command = verb or VERBS[name]
@@ -181,33 +188,15 @@ class Verb:
             self.views = {store: look(self.stand, folder, store) for store in self.after if STORE_FILE.search(store)}
         self.started = {store: look(self.stand, self.stand.template, store)[2] for store in self.before
                         if STORE_FILE.search(store)}
-        self.calls = self.read_calls(log)
+        closed = [store for store, view in self.views.items() if not view[0]]
+        if closed:
+            raise RuntimeError(f"{name}: what it wrote does not open: {[self.views[store] for store in closed]}")
+        self.calls = calls_of(log, names_a_file_here)
 
     def traced(self, folder, options):
         command = ["strace", "-f", "-qq", *options, "--", *self.program, *self.command]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
                               env=environment(folder))
-
-    @staticmethod
-    def read_calls(log):
-        """(call, n-th of its name) from the first one that names a file of the folder: before, nothing is at stake.
-
-        An ordinary user's strace cannot read names any more once the program forbids looking into it; what comes then counts.
-        """
-        counts, calls, begun, main = {}, [], False, None
-        with open(log, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                match = re.match(r"(\d+)\s+(\w+)\((.*)", line)
-                if not match:
-                    continue
-                main = main or match[1]
-                if match[1] != main:
-                    continue
-                counts[match[2]] = counts.get(match[2], 0) + 1
-                begun = begun or (match[2] in NAMING_CALLS and re.match(r'(AT_FDCWD|\d+), ("[^/"]|0x)', match[3]) is not None)
-                if begun and match[2] != "exit_group":
-                    calls.append((match[2], counts[match[2]]))
-        return calls
 
     # ---- one run ----
 
@@ -224,7 +213,10 @@ class Verb:
         view = look(self.stand, folder, name)
         if view == self.views[name]:
             return "new"
-        return "begun" if self.is_step(name, view[2]) else f"neither old nor new: {view}"
+        if self.is_step(name, view[2]):
+            return "begun"
+        again = look(self.stand, folder, name)
+        return f"neither old nor new: {view}" + (f"; but looked at again: {again}" if again != view else "")
 
     def is_step(self, name, entries):
         """enroll keeps the key it made when it has to stop before the certificate is there."""
