@@ -550,15 +550,28 @@ CK_RV ks_p11_session_take(struct ks_p11_token *token, CK_SESSION_HANDLE *session
 	return rv;
 }
 
+/* The lock is held. */
+static void idle_close(struct ks_p11_token *token)
+{
+	while (token->idle_count) {
+		ks_p11_close_session(&token->on, token->idle[--token->idle_count]);
+		token->open_count--;
+	}
+}
+
 void ks_p11_session_give(struct ks_p11_token *token, CK_SESSION_HANDLE session, bool lost)
 {
-	if (lost)
-		ks_p11_close_session(&token->on, session);
+	bool ended = lost && ks_p11_status(ks_p11_close_session(&token->on, session)) == KS_EGONE;
+
 	pthread_mutex_lock(&token->lock);
 	if (lost)
 		token->open_count--;
 	else
 		token->idle[token->idle_count++] = session;
+	if (ended)
+		idle_close(token);
+	if (token->open_count == 0)
+		token->who = KS_P11_NOBODY;
 	pthread_cond_signal(&token->given_back);
 	pthread_mutex_unlock(&token->lock);
 }
@@ -566,9 +579,6 @@ void ks_p11_session_give(struct ks_p11_token *token, CK_SESSION_HANDLE session, 
 void ks_p11_sessions_close(struct ks_p11_token *token)
 {
 	pthread_mutex_lock(&token->lock);
-	while (token->idle_count) {
-		ks_p11_close_session(&token->on, token->idle[--token->idle_count]);
-		token->open_count--;
-	}
+	idle_close(token);
 	pthread_mutex_unlock(&token->lock);
 }

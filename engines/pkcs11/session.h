@@ -30,7 +30,7 @@ struct ks_p11_token {
 	CK_SESSION_HANDLE *idle;
 	size_t idle_count, open_count, most;
 	bool read_only; /* the token opens no writing sessions */
-	enum ks_p11_who who;
+	_Atomic enum ks_p11_who who; /* any thread may see the last session go, and the login with it */
 	bool pin_refused; /* a PIN was wrong in this process: no second try */
 	char *asked_as, *pin_source; /* how the store named it, for asking again */
 	struct ks_p11_snapshot *snapshot;
@@ -49,7 +49,8 @@ int ks_p11_token_find(struct ks_p11_token **out, struct ks_ctx *ctx, const struc
 /* Reads flags and limits anew. */
 int ks_p11_token_refresh(struct ks_p11_token *token);
 
-/* A session of one's own until it is given back; waits while all are taken, but not for ever. `lost`: it is closed instead. */
+/* A session of one's own until it is given back; waits while all are taken, but not for ever. `lost`: it is closed instead, and when
+ * the token had ended it by itself, so are all that are idle. With the last session the login ends too (PKCS#11 v2.40 5.6). */
 CK_RV ks_p11_session_take(struct ks_p11_token *token, CK_SESSION_HANDLE *session);
 void ks_p11_session_give(struct ks_p11_token *token, CK_SESSION_HANDLE session, bool lost);
 /* Closes all sessions that are idle (C_InitToken wants none open). */

@@ -11,6 +11,9 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include <p11-kit/pkcs11.h>
+
+#include <dlfcn.h>
 #include <pthread.h>
 
 static struct ks_where *where;
@@ -357,6 +360,51 @@ static void one_key_signs_on_many_threads(void **state)
 	}
 }
 
+/* As when the token was pulled out and put back: its sessions are gone, and with them the login. */
+static void end_all_sessions(void)
+{
+	void *module = dlopen(getenv("KEYSTOW_TEST_MODULE"), RTLD_NOW | RTLD_LOCAL);
+	CK_C_GetFunctionList get = NULL;
+	CK_FUNCTION_LIST *functions = NULL;
+	CK_SLOT_ID slots[8];
+	CK_ULONG count = 8;
+
+	assert_non_null(module);
+	*(void **)&get = dlsym(module, "C_GetFunctionList");
+	assert_int_equal(get(&functions), CKR_OK);
+	assert_int_equal(functions->C_GetSlotList(CK_TRUE, slots, &count), CKR_OK);
+	while (count)
+		functions->C_CloseAllSessions(slots[--count]);
+	dlclose(module);
+}
+
+static bool signs(EVP_PKEY *key)
+{
+	struct work work = { .key = key };
+
+	sign_often(&work);
+	ERR_clear_error();
+	return work.good == 50;
+}
+
+static void a_store_opened_after_all_sessions_were_lost_logs_in_and_signs(void **state)
+{
+	ks_auto_ssl(EVP_PKEY) before = NULL;
+	ks_auto_ssl(EVP_PKEY) after = NULL;
+
+	(void)state;
+	works(ks_item_pkey(&before, make("p256", "lost"), ctx));
+	one_key_signs_on_many_threads(state); /* so that many sessions are open */
+	ks_store_close(ks_take(store));
+	end_all_sessions();
+	assert_false(signs(before));
+	logins = 0;
+	works(ks_store_open(&store, ctx, where, KS_WRITE | KS_LOGIN));
+	assert_int_equal(logins, 1);
+	works(ks_item_pkey(&after, make("p256", "found"), ctx));
+	assert_true(signs(after));
+}
+
 static void a_key_costs_three_calls_and_a_signature_two(void **state)
 {
 	struct ks_item *key;
@@ -392,6 +440,7 @@ int main(void)
 		TEST(what_is_encrypted_for_the_key_the_token_decrypts),
 		TEST(keys_work_after_their_store_is_closed),
 		TEST(one_key_signs_on_many_threads),
+		TEST(a_store_opened_after_all_sessions_were_lost_logs_in_and_signs),
 		TEST(a_key_costs_three_calls_and_a_signature_two),
 	};
 
