@@ -289,10 +289,17 @@ static int try_on_key(struct ks_file *file, struct ks_set *have, struct ks_secre
 /* Without a source and without a person a key goes into such a file in the clear, and that is said aloud. */
 static int leave_clear(struct ks_file *file, int rc)
 {
+	ks_auto_mem char *word = NULL;
+	ks_auto_mem char *address = NULL;
+	ks_auto_mem char *hint = NULL;
+
 	if (rc < 0 && (rc != KS_ENOSECRET || file->where->pin_source || (file->engine->can & KS_CAN_MAC)))
 		return rc;
 	ks_forgive(file->ctx);
-	ks_notice(file->ctx, KS_EWEAK, file->where->text, "keystow passwd gives it a password",
+	if (asprintf(&address, "%s:%s", file->engine->name, file->where->path) < 0 ||
+	    !(word = ks_text_word(address)) || asprintf(&hint, "keystow passwd %s gives it a password", word) < 0)
+		return ks_nomem(file->ctx);
+	ks_notice(file->ctx, KS_EWEAK, file->where->text, hint,
 		  "the private key in %s is not protected by a password, only by the mode of the file", file->where->text);
 	return 0;
 }

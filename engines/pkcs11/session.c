@@ -405,6 +405,7 @@ static int ambiguous(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 {
 	ks_auto(buffer) names = ks_buffer_new(3000);
 	const struct ks_p11_token *first = NULL;
+	ks_auto_mem char *word = NULL;
 	int rc;
 
 	if (!names)
@@ -414,10 +415,11 @@ static int ambiguous(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 		if (ks_p11_token_matches(tokens[i], where))
 			first = tokens[i];
 	}
+	word = first ? ks_text_word(first->uri) : NULL;
 	rc = ks_fail(ctx, KS_EAMBIGUOUS, "%s fits more than one token: %s", ks_where_text(where),
 		     ks_buffer_string(names));
 	return ks_hint(ctx, rc, "name one by its serial number, e.g. %s; no PIN was sent anywhere",
-		       first ? first->uri : "");
+		       word ? word : "");
 }
 
 static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks_p11_token *const *tokens, size_t count)

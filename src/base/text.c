@@ -76,6 +76,29 @@ char *ks_text_show(struct ks_bytes bytes)
 	return strdup(ks_buffer_string(buffer));
 }
 
+static bool is_plain_word(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:@_=#";
+
+	return *text && *text != '#' && *text != '=' && text[strspn(text, plain)] == '\0';
+}
+
+char *ks_text_word(const char *text)
+{
+	ks_auto(buffer) buffer = ks_buffer_new(strlen(text) * 4 + 3);
+
+	if (is_plain_word(text))
+		return strdup(text);
+	if (!buffer || ks_buffer_format(buffer, "'") < 0)
+		return NULL;
+	for (size_t length; *text; text += length + (text[length] == '\'')) {
+		length = strcspn(text, "'");
+		if (ks_buffer_format(buffer, "%.*s%s", (int)length, text, text[length] ? "'\\''" : "") < 0)
+			return NULL;
+	}
+	return ks_buffer_format(buffer, "'") < 0 ? NULL : strdup(ks_buffer_string(buffer));
+}
+
 void ks_hex(char *out, struct ks_bytes bytes)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -18,6 +18,8 @@ bool ks_text_hides(uint32_t point);
 int ks_text_shown(struct ks_buffer *out, struct ks_bytes bytes);
 /* The same as a new string; NULL without memory. */
 char *ks_text_show(struct ks_bytes bytes);
+/* `text` as one word of a shell: as it stands where that is safe, else in single quotes. NULL without memory. */
+char *ks_text_word(const char *text);
 
 /* Lower-case hexadecimal; `out` has room for 2 * size + 1. */
 void ks_hex(char *out, struct ks_bytes bytes);

@@ -78,6 +78,18 @@ static int init_wish(struct ks_ca_wish *wish, struct run *run, struct ks_where *
 	return rc;
 }
 
+static void remark_clear_key(struct run *run, const char *dir)
+{
+	ks_auto_mem char *path = NULL;
+	ks_auto_mem char *word = NULL;
+	ks_auto_mem char *hint = NULL;
+
+	if (asprintf(&path, "%s/ca.key", dir) >= 0 && (word = ks_text_word(path)) &&
+	    asprintf(&hint, "keystow passwd %s seals it", word) >= 0)
+		run_remark(run, KS_EWEAK, "the CA's key stands in the clear in its folder, readable by you alone", hint,
+			   dir);
+}
+
 int ca_init_run(struct run *run)
 {
 	const char *dir = run_operand(run, 0);
@@ -98,8 +110,7 @@ int ca_init_run(struct run *run)
 	if (rc < 0)
 		return rc;
 	if (!key && !password)
-		run_remark(run, KS_EWEAK, "the CA's key stands in the clear in its folder, readable by you alone",
-			   "keystow ca init with --ca-pin-source seals it", dir);
+		remark_clear_key(run, dir);
 	if (ks_certificate_facts(&facts, ks_ca_certificate(ca)->der) == 0) {
 		subject = ks_name_text(facts.subject);
 		ks_date_text(until, facts.not_after);

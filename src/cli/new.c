@@ -37,7 +37,7 @@ int new_run(struct run *run)
 		return rc;
 	if (ks_where_is_token(where))
 		return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUNABLE, "a token is not made, it is initialised"),
-			       "keystow token init %s", ks_where_text(where));
+			       "keystow token init '%s'", ks_where_text(where));
 	if (!where->scheme)
 		return ks_hint(run->ctx,
 			       ks_fail(run->ctx, KS_EADDRESS, "%s does not say which kind of store to make",

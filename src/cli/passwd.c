@@ -48,6 +48,6 @@ int passwd_run(struct run *run)
 	if (ks_where_is_token(where))
 		return ks_hint(run->ctx,
 			       ks_fail(run->ctx, KS_EUNABLE, "%s is a token; it has a PIN", ks_where_text(where)),
-			       "keystow token pin %s", ks_where_text(where));
+			       "keystow token pin '%s'", ks_where_text(where));
 	return stores_only(run, where, KS_WRITE, change, NULL);
 }

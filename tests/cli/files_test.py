@@ -410,8 +410,21 @@ def ca_init_makes_a_ca_that_openssl_accepts(story):
 
 @claim
 def ca_init_says_aloud_that_a_key_is_in_the_clear(story):
-    assert "in the clear" in story.ok("ca", "init", "ca", "--subject", "CN=x").err
+    said = story.ok("ca", "init", "ca", "--subject", "CN=x").err
+    assert "in the clear" in said
     assert stat.S_IMODE(os.stat(story.path("ca/ca.key")).st_mode) == 0o600
+    story.ok(*story.next(said), "--new-pin-source", "file:ca.pin")
+    assert b"ENCRYPTED" in story.read("ca/ca.key")
+    story.openssl_key()
+    story.fails(4, 403, "ca", "sign", "web.csr", "--ca", "ca", "--profile", "client")
+    story.ok("ca", "sign", "web.csr", "--ca", "ca", "--profile", "client", "--ca-pin-source", "file:ca.pin")
+
+
+@claim
+def the_command_that_seals_a_key_can_be_pasted(story):
+    said = story.ok("generate", "it's new.pem#web").err
+    story.ok(*story.next(said), "--new-pin-source", "file:a.pin")
+    assert b"ENCRYPTED" in story.read("it's new.pem")
 
 
 @claim

@@ -6,6 +6,7 @@ A test is a function whose name is a claim; it gets a Story. Every test has its 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,12 @@ class Story:
         assert again.code == code, again
         assert f"KS-{status:04d}" in [p["code"] for p in document["problems"]], again
         return result
+
+    @staticmethod
+    def next(said):
+        """The command that a message names as the next one, as a shell would split it."""
+        words = shlex.split(re.search("  next: keystow (.*)", said).group(1))
+        return words[:words.index(next(w for w in words if w in ("seals", "gives", "prepares", "changes")))]
 
     def tool(self, *argv, stdin=None):
         if not shutil.which(argv[0]):

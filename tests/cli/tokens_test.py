@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs on tokens: SoftHSM made fresh for each claim, pkcs11-tool as the judge."""
 import os
+import re
+import shlex
 import sys
 import time
 
@@ -223,6 +225,8 @@ def an_ambiguous_token_is_refused_with_its_candidates(story):
     story.token("two")
     result = story.fails(3, 302, "generate", "pkcs11:manufacturer=SoftHSM%20project;object=k", *P)
     assert "one" in result.err and "two" in result.err, result
+    address = re.search("e.g. ('[^']+')", result.err)  # quoted: a semicolon would end the command in a shell
+    story.ok("token", "info", *shlex.split(address.group(1)))
 
 
 @claim

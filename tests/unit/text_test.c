@@ -53,6 +53,25 @@ static void dates_are_those_of_the_calendar(void **state)
 	assert_int_equal(at, 253402300799);
 }
 
+static void a_word_reaches_a_shell_whole(void **state)
+{
+	static const char *const words[][2] = {
+		{ "p12:dir/a.p12#web", "p12:dir/a.p12#web" },
+		{ "pkcs11:token=a;object=b", "'pkcs11:token=a;object=b'" },
+		{ "it's", "'it'\\''s'" },
+		{ "'", "''\\'''" },
+		{ "#x", "'#x'" },
+		{ "", "''" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		ks_auto_mem char *word = ks_text_word(words[i][0]);
+
+		assert_string_equal(word, words[i][1]);
+	}
+}
+
 static void a_slip_of_the_finger_finds_its_word(void **state)
 {
 	static const char *const words[] = { "token", "object", "serial", NULL };
@@ -70,6 +89,7 @@ int main(void)
 		cmocka_unit_test(what_could_move_a_terminal_is_escaped),
 		cmocka_unit_test(hexadecimal_goes_there_and_back),
 		cmocka_unit_test(dates_are_those_of_the_calendar),
+		cmocka_unit_test(a_word_reaches_a_shell_whole),
 		cmocka_unit_test(a_slip_of_the_finger_finds_its_word),
 	};
 
