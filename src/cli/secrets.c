@@ -35,6 +35,7 @@ static struct kept_secret kept[KEPT];
 static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *path)
 {
 	struct stat facts;
+	ks_auto_mem char *what = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
 
 	if (fd < 0)
@@ -48,8 +49,10 @@ static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *pat
 			     ks_fail(ctx, KS_ENOSECRET, "the secret's file %s is open to others (mode %04o)", path,
 				     (unsigned)(facts.st_mode & 07777)),
 			     "chmod 600 %s", path);
+	else if (asprintf(&what, "the secret's file %s", path) < 0)
+		rc = ks_nomem(ctx);
 	else
-		rc = ks_secret_read(into, ctx, fd, path);
+		rc = ks_secret_read(into, ctx, fd, what);
 	close(fd);
 	return rc;
 }
@@ -125,8 +128,9 @@ static int from_command(struct ks_secret *into, struct ks_ctx *ctx, const char *
 	do
 		ended = waitpid(child, &state, 0);
 	while (ended < 0 && errno == EINTR);
-	if (rc == 0 && !(WIFEXITED(state) && WEXITSTATUS(state) == 0)) {
+	if ((rc == 0 || rc == KS_ENOSECRET) && !(WIFEXITED(state) && WEXITSTATUS(state) == 0)) {
 		ks_secret_clear(into);
+		ks_forgive(ctx);
 		return ks_fail(ctx, KS_ENOSECRET, "the command for the secret ended with %s %d",
 			       WIFEXITED(state) ? "exit code" : "signal",
 			       WIFEXITED(state) ? WEXITSTATUS(state) : WTERMSIG(state));
@@ -205,19 +209,58 @@ static void prompt_text(char out[512], const struct ks_question *question)
 			 store ? store : "", label ? " " : "", label ? label : "", tries);
 }
 
+static bool takes_option(const struct run *run, const char *name)
+{
+	for (const struct option_row *row = option_rows; row->name; row++) {
+		if (strcmp(row->name, name) == 0)
+			return option_fits(row, run->args.command);
+	}
+	return false;
+}
+
+/* The option that would have given this secret; NULL where several stores are named, and each has its own. */
+static const char *option_of(const struct run *run, const struct ks_question *question)
+{
+	if (question->ask == KS_ASK_SO_PIN)
+		return "--so-pin-source";
+	if (question->ask == KS_ASK_KEY_PASSWORD)
+		return "--key-pin-source";
+	if (question->fresh && takes_option(run, "new-pin-source"))
+		return "--new-pin-source";
+	if (takes_option(run, "to-pin-source") && run->args.operands.count > 1)
+		return NULL;
+	return "--pin-source";
+}
+
+static const char *secret_title(const struct ks_question *question)
+{
+	if (question->ask == KS_ASK_SO_PIN)
+		return question->fresh ? "new security officer's PIN" : "security officer's PIN";
+	if (question->ask == KS_ASK_PASSWORD || question->ask == KS_ASK_KEY_PASSWORD)
+		return question->fresh ? "new password" : "password";
+	return question->fresh ? "new PIN" : "PIN";
+}
+
+static int nobody_to_ask(const struct run *run, struct ks_ctx *ctx, const struct ks_question *question)
+{
+	const char *option = option_of(run, question);
+	int rc = ks_fail(ctx, KS_ENOSECRET, "%s needs a %s, and %s", question->store ? question->store : "the store",
+			 secret_title(question),
+			 run->options->no_input ? "--no-input forbids to ask" : "there is no terminal to ask on");
+
+	if (option)
+		return ks_hint(ctx, rc, "name a source: %s file:PATH, fd:N, env:NAME or cmd:COMMAND", option);
+	return ks_hint(ctx, rc,
+		       "name a source behind its address: ?pin-source=file:PATH, fd:N, env:NAME or cmd:COMMAND");
+}
+
 static int ask_person(struct run *run, struct ks_ctx *ctx, const struct ks_question *question, struct ks_secret *into,
 		      bool named)
 {
 	char prompt[512];
-	int rc;
 
-	if (run->options->no_input || (!named && !term_present())) {
-		rc = ks_fail(
-			ctx, KS_ENOSECRET, "%s needs a %s, and %s", question->store ? question->store : "the store",
-			question->ask == KS_ASK_PASSWORD || question->ask == KS_ASK_KEY_PASSWORD ? "password" : "PIN",
-			run->options->no_input ? "--no-input forbids to ask" : "there is no terminal to ask on");
-		return ks_hint(ctx, rc, "name a source: --pin-source file:PATH, fd:N, env:NAME or cmd:COMMAND");
-	}
+	if (run->options->no_input || (!named && !term_present()))
+		return nobody_to_ask(run, ctx, question);
 	prompt_text(prompt, question);
 	return term_ask(ctx, into, prompt, question->fresh);
 }

@@ -24,8 +24,8 @@ def a_source_that_gives_nothing_is_told(story):
     store = story.p12()
     story.write("empty", "")
     story.write("link-target", "correct horse\n")
-    for source, words in (("file:absent", "cannot be opened"), ("file:empty", "empty"), ("env:STORY_ABSENT", "not set"),
-                          ("fd:999", "not open"), ("cmd:exit 3", ""), ("cmd:echo x; exit 3", "exit code 3"), ("file:/", "regular file")):
+    for source, words in (("file:absent", "cannot be opened"), ("file:empty", "the secret's file empty is empty"),
+                          ("env:STORY_ABSENT", "not set"), ("fd:999", "not open"), ("cmd:exit 3", "exit code 3"), ("cmd:true", "empty"), ("cmd:echo x; exit 3", "exit code 3"), ("file:/", "regular file")):
         assert words in story.fails(4, 403, "list", store, "--pin-source", source).err, source
     story.fails(2, 201, "list", store, "--pin-source", "fd:x")
     story.fails(2, 201, "list", store, "--pin-source", "fil:a.pin")
@@ -148,7 +148,22 @@ def no_input_asks_nobody_even_on_a_terminal(story):
 @claim
 def a_script_without_a_terminal_is_never_asked(story):
     result = story.fails(4, 403, "list", story.p12())
-    assert "--pin-source" in result.err
+    assert "name a source: --pin-source" in result.err
+
+
+@claim
+def a_missing_source_is_named_by_the_option_that_gives_it(story):
+    store, token = story.p12(), story.token()
+    story.bundle()
+    A, P = ("--pin-source", "file:a.pin"), ("--pin-source", "file:pin")
+    for option, *words in (("--new-pin-source", "passwd", store, *A), ("--new-pin-source", "token", "pin", token, *P),
+                           ("--so-pin-source", "token", "pin", token, "--unblock", "--new-pin-source", "file:pin"),
+                           ("--so-pin-source", "token", "init", token, "--label", "again", *P),
+                           ("behind its address: ?pin-source=", "copy", store, "p12:new.p12", *A),
+                           ("behind its address: ?pin-source=", "merge", "bundle.pem", f"{store}?pin-source=file:a.pin", store)):
+        said = story.fails(4, 403, *words).err
+        assert f"name a source: {option}" in said or f"name a source {option}" in said, (option, said)
+    assert "needs a new password" in story.fails(4, 403, "passwd", store, *A).err
 
 
 @claim
