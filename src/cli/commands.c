@@ -9,8 +9,8 @@
 #define MANY ((size_t)-1)
 
 const struct command commands[] = {
-	[VERB_LIST] = { "list", "what is in stores", "[STORE...]", VALUE_STORE, false, 0, MANY,
-			"Lists the entries of each STORE; without STORE those of every store in the configuration and "
+	[VERB_LIST] = { "list", "what is in stores", "[STORE[#LABEL]...]", VALUE_STORE, false, 0, MANY,
+			"Lists the entries of each STORE, or the one that is named; without STORE those of every store in the configuration and "
 			"of every token. Then "
 			"trusted CAs are only counted, unless --all is given.\n"
 			"Tokens are not logged in to unless --pin-source is given or the address names a source.",

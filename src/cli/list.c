@@ -90,10 +90,14 @@ static int list_store(struct run *run, struct ks_store *store, void *user)
 {
 	struct listing *listing = user;
 	ks_auto_mem const struct ks_entry **sorted = NULL;
+	const struct ks_entry *named = NULL;
 	bool any = false;
-	int rc;
+	int rc = 0;
 
-	rc = describe_sorted(&sorted, run, store);
+	if (ks_where_names_entry(store->where))
+		rc = ks_store_entry(&named, store, store->where);
+	if (rc == 0)
+		rc = describe_sorted(&sorted, run, store);
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
@@ -103,7 +107,7 @@ static int list_store(struct run *run, struct ks_store *store, void *user)
 		struct described described;
 
 		describe(&described, *entry);
-		if (!is_wanted(run, listing, &described))
+		if ((named && *entry != named) || !is_wanted(run, listing, &described))
 			continue;
 		any = true;
 		if (run->out.json) {

@@ -8,6 +8,16 @@
 #include "stores.h"
 #include "where.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
+static bool is_new(const struct ks_where *where)
+{
+	struct stat facts;
+
+	return !ks_where_is_token(where) && where->path && stat(where->path, &facts) != 0 && errno == ENOENT;
+}
+
 static int merge(struct run *run, struct ks_store *store, void *user)
 {
 	const struct options *options = run->options;
@@ -18,13 +28,19 @@ static int merge(struct run *run, struct ks_store *store, void *user)
 		.strict = options->strict,
 	};
 	ks_auto(plan) plan = NULL;
+	const bool new_store = is_new(store->where);
 	int rc;
 
-	rc = ks_merge(&plan, store, user, &wish, options->dry_run);
+	rc = stores_is_whole(run, store->where);
+	if (rc == 0)
+		rc = ks_merge(&plan, store, user, &wish, options->dry_run);
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
 	describe_many(run, store->where, plan);
+	if (new_store) /* a path that was mistyped makes a store, too */
+		run_say(run, options->dry_run ? "%s is not there yet and would be made" : "%s was not there and is new",
+			ks_where_text(store->where));
 	return 0;
 }
 
@@ -42,6 +58,6 @@ int merge_run(struct run *run)
 	if (rc < 0)
 		return rc;
 	stores_begin(run);
-	stores_named(run, 1, source, options->dry_run ? KS_READ : KS_WRITE | KS_CREATE, merge, bundle);
+	stores_named(run, 1, source, (options->dry_run ? KS_READ : KS_WRITE) | KS_CREATE, merge, bundle);
 	return stores_end(run);
 }

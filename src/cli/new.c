@@ -32,7 +32,7 @@ int new_run(struct run *run)
 	struct stat facts;
 	int rc;
 
-	rc = stores_where(&where, run, run_operand(run, 0), run->options->pin_source);
+	rc = stores_whole_where(&where, run, run_operand(run, 0), run->options->pin_source);
 	if (rc < 0)
 		return rc;
 	if (ks_where_is_token(where))

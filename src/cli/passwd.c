@@ -42,7 +42,7 @@ int passwd_run(struct run *run)
 	ks_auto(where) where = NULL;
 	int rc;
 
-	rc = stores_where(&where, run, run_operand(run, 0), run->options->pin_source);
+	rc = stores_whole_where(&where, run, run_operand(run, 0), run->options->pin_source);
 	if (rc < 0)
 		return rc;
 	if (ks_where_is_token(where))

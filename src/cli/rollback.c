@@ -24,7 +24,7 @@ int rollback_run(struct run *run)
 	ks_auto(where) where = NULL;
 	int rc;
 
-	rc = stores_where(&where, run, run_operand(run, 0), run->options->pin_source);
+	rc = stores_whole_where(&where, run, run_operand(run, 0), run->options->pin_source);
 	if (rc < 0)
 		return rc;
 	return stores_only(run, where, KS_WRITE, go_back, NULL);

@@ -63,6 +63,30 @@ int stores_entry_where(struct ks_where **out, struct run *run, const char *text,
 	return 0;
 }
 
+int stores_is_whole(struct run *run, const struct ks_where *where)
+{
+	if (!ks_where_names_entry(where))
+		return 0;
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EUSAGE, "%s names an entry, and %s is about a whole store",
+			       ks_where_text(where), run->args.command->name),
+		       "leave the entry out of the address");
+}
+
+int stores_whole_where(struct ks_where **out, struct run *run, const char *text, const char *pin_source)
+{
+	ks_auto(where) where = NULL;
+	int rc;
+
+	rc = stores_where(&where, run, text, pin_source);
+	if (rc == 0)
+		rc = stores_is_whole(run, where);
+	if (rc < 0)
+		return rc;
+	*out = ks_take(where);
+	return 0;
+}
+
 unsigned stores_login(const struct ks_where *where)
 {
 	return ks_where_is_token(where) && (where->pin_source || where->pin_value) ? KS_LOGIN : 0;

@@ -14,6 +14,10 @@
 int stores_where(struct ks_where **out, struct run *run, const char *text, const char *pin_source);
 /* The same, and the address must name an entry: KS_EUSAGE otherwise. */
 int stores_entry_where(struct ks_where **out, struct run *run, const char *text, const char *pin_source);
+/* 0, or KS_EUSAGE when the address names an entry where a whole store is meant. */
+int stores_is_whole(struct run *run, const struct ks_where *where);
+/* stores_where, and the address must name a whole store. */
+int stores_whole_where(struct ks_where **out, struct run *run, const char *text, const char *pin_source);
 /* KS_LOGIN when a source of the PIN is named, so that reading a token does not ask unbidden. */
 unsigned stores_login(const struct ks_where *where);
 

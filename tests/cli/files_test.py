@@ -726,6 +726,25 @@ def merge_counts_what_it_did_and_names_each_change_only_when_they_are_few_or_ask
 
 
 @claim
+def a_verb_about_a_whole_store_refuses_one_entry(story):
+    store = story.p12()
+    before = story.read("a.p12")
+    for words in (("passwd", f"{store}#web", "--new-pin-source", "file:b.pin"), ("rollback", f"{store}#web"), ("new", f"{store}#web"),
+                  ("merge", story.bundle(), f"{store}#web")):
+        assert "whole store" in story.fails(2, 201, *words, *A).err, words
+    assert story.read("a.p12") == before
+
+
+@claim
+def list_shows_the_entry_that_is_named_and_no_other(story):
+    store = story.p12()
+    story.ok("merge", story.bundle(), store, *A)
+    assert [row.split("\t")[0] for row in story.ok("list", f"{store}#web", *A).out.splitlines()] == ["web"]
+    assert len(story.ok("list", f"{store}#web", "--json", *A).json()["stores"][0]["entries"]) == 1
+    assert 'did you mean "web"' in story.fails(3, 301, "list", f"{store}#wep", *A).err
+
+
+@claim
 def a_merged_certificate_that_was_renamed_is_the_users_and_stays(story):
     store = story.p12()
     story.ok("merge", story.bundle(), store, *A)
