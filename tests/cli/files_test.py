@@ -726,6 +726,15 @@ def merge_counts_what_it_did_and_names_each_change_only_when_they_are_few_or_ask
 
 
 @claim
+def a_store_that_merge_makes_is_told_and_not_made_by_a_dry_run(story):
+    result = story.ok("merge", story.bundle(), "p12:new.p12", "--dry-run")
+    assert "p12:new.p12: 3 to add" in result.out and "p12:new.p12 is not there yet" in result.err, result
+    assert not story.has("new.p12")
+    assert "p12:new.p12 was not there and is new" in story.ok("merge", "bundle.pem", "p12:new.p12", *A).err
+    assert "is new" not in story.ok("merge", story.bundle("more.pem", ("One", "Two", "Three", "Four")), "p12:new.p12", *A).err
+
+
+@claim
 def a_verb_about_a_whole_store_refuses_one_entry(story):
     store = story.p12()
     before = story.read("a.p12")
