@@ -20,6 +20,7 @@ static void say(const char *before, const char *text, const char *after)
 {
 	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(text));
 
+	fflush(stdout); /* where both streams go to one place, the order of what happened stays */
 	fprintf(stderr, "%s%s%s\n", before, shown ? shown : ks_status_title(KS_ENOMEM), after);
 }
 

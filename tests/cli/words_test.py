@@ -120,6 +120,14 @@ def closed_streams_do_no_harm(story):
 
 
 @claim
+def the_answer_and_the_remark_behind_it_keep_their_order_in_one_file(story):
+    story.p12()
+    words = f"{KEYSTOW} remove p12:a.p12#web --pin-source file:a.pin --dry-run 2>&1"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, env=story.env, cwd=story.dir)
+    assert done.stdout.decode().splitlines()[-1].endswith("nothing was changed"), done
+
+
+@claim
 def a_reader_that_leaves_early_causes_no_signal(story):
     done = subprocess.run(["bash", "-c", f"{KEYSTOW} help --json | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, env=story.env)
     assert int(done.stdout) in (0, 8), done
