@@ -64,5 +64,7 @@ int find_run(struct run *run)
 	if (!run_operand(run, 1))
 		stores_known(run, KS_READ, find_in, &search);
 	rc = stores_end(run);
+	if (rc == 0 && search.found == 0)
+		run_say(run, "nothing matches \"%s\"", search.text);
 	return rc == 0 && search.found == 0 ? KS_NO_MATCH : rc;
 }

@@ -754,6 +754,13 @@ def list_shows_the_entry_that_is_named_and_no_other(story):
 
 
 @claim
+def a_search_without_a_match_says_so(story):
+    result = story.run("find", "nobody", story.p12(), *A)
+    assert result.code == 1 and result.out == "" and 'nothing matches "nobody"' in result.err, result
+    assert story.run("find", "nobody", "p12:a.p12", "-q", *A).err == ""
+
+
+@claim
 def a_merged_certificate_that_was_renamed_is_the_users_and_stays(story):
     store = story.p12()
     story.ok("merge", story.bundle(), store, *A)
