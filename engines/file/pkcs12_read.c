@@ -427,6 +427,10 @@ int ks_pkcs12_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_bytes fi
 
 	if (!layout)
 		return ks_nomem(ctx);
+	if (!file.size || file.data[0] != KS_DER_SEQUENCE)
+		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, file.size ? "this is no PKCS#12 file" : "the file is empty"),
+			       file.size ? "keystow list with the bare path tells what it is"
+					 : "make or fetch the file again; keystow new makes a new store");
 	rc = shell_decode(ctx, into, layout, &shell, file, secret);
 	free(shell.parts);
 	if (rc < 0)

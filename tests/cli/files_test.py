@@ -754,6 +754,14 @@ def list_shows_the_entry_that_is_named_and_no_other(story):
 
 
 @claim
+def a_text_that_is_called_pkcs12_is_no_damaged_store(story):
+    story.write("notes", "buy milk\n")
+    story.write("empty", "")
+    assert "this is no PKCS#12 file" in story.fails(7, 705, "list", "p12:notes").err
+    assert "the file is empty" in story.fails(7, 705, "list", "p12:empty").err
+
+
+@claim
 def a_search_without_a_match_says_so(story):
     result = story.run("find", "nobody", story.p12(), *A)
     assert result.code == 1 and result.out == "" and 'nothing matches "nobody"' in result.err, result
