@@ -61,7 +61,7 @@ class Call:
 class Result:
     """`silent`: seconds from the last thing balky logged, the begin of a call that hangs, to the end of the program."""
 
-    def __init__(self, rc, out, err, seconds, silent, calls, hung):
+    def __init__(self, rc, out, err, seconds, calls, hung, silent=0.0):
         self.rc, self.out, self.err, self.seconds, self.silent, self.calls, self.hung = rc, out, err, seconds, silent, calls, hung
 
     def logins(self, token=None):
@@ -167,8 +167,8 @@ class Stand:
                 hung = True
         seconds, silent = time.monotonic() - start, time.time() - os.stat(self.path("log")).st_mtime
         rc = program.returncode if program.returncode >= 0 else 128 - program.returncode
-        return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), seconds, silent,
-                      calls_of(self.read("log")), hung)
+        return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), seconds,
+                      calls_of(self.read("log")), hung, silent)
 
     def copy(self):
         """Another stand of the same tokens and files, for a test that works in parallel."""
