@@ -4,6 +4,7 @@
  */
 #include "file/codecs.h"
 #include "file/file.h"
+#include "file/stranger.h"
 
 #include "text.h"
 
@@ -76,21 +77,14 @@ static int surety(const struct ks_engine *row, struct ks_bytes head)
 	return row->codec ? row->codec->probe(head) : 0;
 }
 
-/* What people hand over by mistake gets its own sentence: a download that failed is empty, or a page that says so. */
 static int no_store(struct ks_ctx *ctx, struct ks_bytes head, const char *path)
 {
 	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(path));
 	const char *name = shown ? shown : "the file";
-	size_t blank = 0;
+	const struct ks_stranger *stranger = ks_stranger(head);
 
-	if (head.size == 0)
-		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is empty", name),
-			       "make or fetch the file again; keystow new makes a new store");
-	while (blank < head.size && strchr(" \t\r\n", head.data[blank]) && head.data[blank])
-		blank++;
-	if (blank < head.size && head.data[blank] == '<')
-		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is a web page or XML, and no store", name),
-			       "where it came from may want a login first, or has moved: fetch the file again");
+	if (stranger)
+		return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is %s", name, stranger->title), "%s", stranger->hint);
 	return ks_hint(ctx, ks_fail(ctx, KS_EFORMAT, "%s is no kind of store that keystow knows", name),
 		       "keystow help stores lists the kinds");
 }

@@ -11,6 +11,7 @@
  */
 #include "file.h"
 #include "proof.h"
+#include "stranger.h"
 
 #include "text.h"
 
@@ -48,19 +49,29 @@ static int engine_by_ending(const struct ks_engine **out, struct ks_ctx *ctx, co
 		       "say it: p12:%s, or pem:%s", where->path, where->path);
 }
 
-/* A file that is surely of another kind than its address says is not handed to the wrong codec. */
+static const char *path_shown(const struct ks_where *where)
+{
+	return strcmp(where->path, "-") == 0 ? ks_where_shown(where) : where->path;
+}
+
+/*
+ * A file that is surely of another kind than its address says is not handed to the wrong codec: it would be called damaged, and
+ * the person would look for a backup of a file that is in order. What nothing knows may be damaged, so the codec says that.
+ */
 static int check_kind(const struct ks_file *file, struct ks_bytes content)
 {
 	const struct ks_engine *actual = NULL;
 
-	if (!content.size || file->engine->codec->probe(content))
+	if (file->engine->codec->probe(content) || (!content.size && file->mode & KS_WRITE))
 		return 0;
-	if (ks_engine_probe(&actual, file->ctx, content, file->where->path) < 0) {
+	if (ks_engine_probe(&actual, file->ctx, content, path_shown(file->where)) < 0) {
+		if (ks_stranger(content))
+			return KS_EFORMAT;
 		ks_forgive(file->ctx);
 		return 0;
 	}
 	return ks_hint(file->ctx,
-		       ks_fail(file->ctx, KS_EFORMAT, "%s is a %s, not a %s", file->where->path, actual->title,
+		       ks_fail(file->ctx, KS_EFORMAT, "%s is a %s, not a %s", path_shown(file->where), actual->title,
 			       file->engine->title),
 		       "name it as it is: %s:%s", actual->name, file->where->path);
 }
@@ -73,7 +84,7 @@ static int choose_engine(struct ks_file *file)
 		return check_kind(file, content);
 	if (!ks_disk_exists(file->disk))
 		return engine_by_ending(&file->engine, file->ctx, file->where);
-	return ks_engine_probe(&file->engine, file->ctx, content, file->where->path);
+	return ks_engine_probe(&file->engine, file->ctx, content, path_shown(file->where));
 }
 
 int ks_file_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where, unsigned mode)
@@ -109,7 +120,7 @@ static int ask_password(struct ks_secret **out, struct ks_file *file, bool fresh
 {
 	const struct ks_question question = {
 		.ask = KS_ASK_PASSWORD,
-		.store = file->where->text,
+		.store = ks_where_shown(file->where),
 		.source = file->where->pin_source,
 		.tries_left = -1,
 		.fresh = fresh,
@@ -157,7 +168,8 @@ static bool has_sealed_key(const struct ks_set *set)
 
 static int decode(const struct ks_file *file, struct ks_set *into, struct ks_bytes bytes, struct ks_secret *secret)
 {
-	return ks_while(file->ctx, file->engine->codec->decode(file->ctx, into, bytes, secret), "%s", file->where->text);
+	return ks_while(file->ctx, file->engine->codec->decode(file->ctx, into, bytes, secret), "%s",
+			ks_where_shown(file->where));
 }
 
 /*

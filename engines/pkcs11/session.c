@@ -4,6 +4,7 @@
  */
 #include "session.h"
 
+#include "candidate.h"
 #include "object.h"
 #include "text.h"
 
@@ -391,35 +392,34 @@ bool ks_p11_names_token(const struct ks_where *where)
 
 /* ---- the one that is meant ---- */
 
-static void describe(struct ks_buffer *out, struct ks_p11_token *const *tokens, const struct ks_where *fitting)
+static void describe(struct ks_buffer *out, struct ks_p11_token *const *tokens)
 {
 	for (size_t i = 0, said = 0; tokens[i]; i++) {
-		if (!(tokens[i]->info.flags & CKF_TOKEN_INITIALIZED) ||
-		    (fitting && !ks_p11_token_matches(tokens[i], fitting)))
-			continue;
-		ks_buffer_format(out, "%s%s (serial %s)", said++ ? ", " : "", tokens[i]->shown, tokens[i]->serial);
+		if (tokens[i]->info.flags & CKF_TOKEN_INITIALIZED)
+			ks_buffer_format(out, "%s%s (serial %s)", said++ ? ", " : "", tokens[i]->shown, tokens[i]->serial);
 	}
 }
 
-static int ambiguous(struct ks_ctx *ctx, const struct ks_where *where, struct ks_p11_token *const *tokens)
+/* `blank`: the candidates are those that are not initialised. */
+static int ambiguous(struct ks_ctx *ctx, const struct ks_where *where, const struct present *present, bool blank)
 {
 	ks_auto(buffer) names = ks_buffer_new(3000);
-	const struct ks_p11_token *first = NULL;
-	ks_auto_mem char *word = NULL;
-	int rc;
+	ks_auto_mem struct ks_candidate *list = ks_array(present->count + 1, sizeof(*list));
+	size_t count = 0;
 
-	if (!names)
+	if (!names || !list)
 		return ks_nomem(ctx);
-	describe(names, tokens, where);
-	for (size_t i = 0; tokens[i] && !first; i++) {
-		if (ks_p11_token_matches(tokens[i], where))
-			first = tokens[i];
+	for (size_t i = 0; i < present->count; i++) {
+		const struct ks_p11_token *token = present->list[i];
+
+		if (!(token->info.flags & CKF_TOKEN_INITIALIZED) == blank && ks_p11_token_matches(token, where))
+			list[count++] = (struct ks_candidate){ token->label, token->model, token->serial, token->slot };
 	}
-	word = first ? ks_text_word(first->uri) : NULL;
-	rc = ks_fail(ctx, KS_EAMBIGUOUS, "%s fits more than one token: %s", ks_where_text(where),
-		     ks_buffer_string(names));
-	return ks_hint(ctx, rc, "name one by its serial number, e.g. %s; no PIN was sent anywhere",
-		       word ? word : "");
+	ks_candidates_put(names, list, count);
+	return ks_hint(ctx,
+		       ks_fail(ctx, KS_EAMBIGUOUS, "%s fits more than one token: %s", ks_where_text(where),
+			       ks_buffer_string(names)),
+		       "name one by its serial number or slot, as told; no PIN was sent anywhere");
 }
 
 static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks_p11_token *const *tokens, size_t count)
@@ -432,7 +432,7 @@ static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 
 	if (!names || !labels || !wanted)
 		return ks_nomem(ctx);
-	describe(names, tokens, NULL);
+	describe(names, tokens);
 	for (size_t i = 0; i < count; i++)
 		labels[i] = tokens[i]->shown;
 	nearest = wanted[0] ? ks_nearest(wanted, labels) : NULL;
@@ -463,11 +463,12 @@ static int choose(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks
 {
 	struct ks_p11_token *token = NULL;
 	size_t count = fitting(&token, present->list, where, false);
+	bool only_blank = count == 0 && blank;
 
-	if (count == 0 && blank)
+	if (only_blank)
 		count = fitting(&token, present->list, where, true);
 	if (count > 1)
-		return ambiguous(ctx, where, present->list);
+		return ambiguous(ctx, where, present, only_blank);
 	if (count == 0 && present->status)
 		return ks_while(ctx, present_fail(present, ctx), "looking for %s", ks_where_text(where));
 	if (count == 0)

@@ -5,6 +5,7 @@
 #ifndef KS_PKCS11_TOKENS_H
 #define KS_PKCS11_TOKENS_H
 
+#include "candidate.h"
 #include "where.h"
 
 /* Strings are UTF-8, trimmed, safe to show only after escaping. */

@@ -292,7 +292,7 @@ int ks_disk_new(struct ks_disk **out, struct ks_ctx *ctx, const char *path, unsi
 	if (!disk)
 		return ks_nomem(ctx);
 	*disk = (struct ks_disk){ .ctx = ctx, .mode = mode, .folder = AT_FDCWD, .file = -1, .lock = -1, .staged = -1 };
-	disk->shown = ks_text_show(ks_bytes_of(path));
+	disk->shown = ks_text_show(ks_bytes_of(strcmp(path, "-") == 0 ? "standard input" : path));
 	if (!disk->shown)
 		return ks_nomem(ctx);
 	if (!path[0])

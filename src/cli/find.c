@@ -7,13 +7,16 @@
 #include "describe.h"
 #include "stores.h"
 #include "table.h"
+#include "where.h"
 
+#include <string.h>
 #include <time.h>
 
 struct search {
 	struct table *table;
 	const char *text;
-	size_t found;
+	size_t found, seen, stores;
+	bool without_login; /* a token was looked at from outside */
 };
 
 static void find_row(const struct search *search, const struct ks_where *where, const struct described *described)
@@ -37,10 +40,13 @@ static int find_in(struct run *run, struct ks_store *store, void *user)
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
+	search->stores++;
+	search->without_login |= ks_where_is_token(store->where) && !stores_login(store->where);
 	out_open(&run->out, "entries", '[');
 	for (const struct ks_entry **entry = sorted; *entry; entry++) {
 		struct described described;
 
+		search->seen++;
 		if (!ks_find_matches(run->ctx, *entry, search->text))
 			continue;
 		search->found++;
@@ -50,6 +56,21 @@ static int find_in(struct run *run, struct ks_store *store, void *user)
 	}
 	out_close(&run->out);
 	return 0;
+}
+
+/* Exit 1 says no; this says to what question. */
+static void tell_nothing(struct run *run, const struct search *search)
+{
+	const char *named = run_operand(run, 1), *next = "keystow list shows what is there";
+
+	if (search->without_login)
+		next = "private objects of a token are seen after login: give --pin-source";
+	if (named && !run_operand(run, 2))
+		run_say(run, "nothing in %s matches \"%s\", of %zu entries; %s",
+			strcmp(named, "-") == 0 ? "standard input" : named, search->text, search->seen, next);
+	else if (search->stores)
+		run_say(run, "nothing matches \"%s\", of %zu entries in %zu stores; %s", search->text, search->seen,
+			search->stores, next);
 }
 
 int find_run(struct run *run)
@@ -64,7 +85,8 @@ int find_run(struct run *run)
 	if (!run_operand(run, 1))
 		stores_known(run, KS_READ, find_in, &search);
 	rc = stores_end(run);
-	if (rc == 0 && search.found == 0)
-		run_say(run, "nothing matches \"%s\"", search.text);
-	return rc == 0 && search.found == 0 ? KS_NO_MATCH : rc;
+	if (rc != 0 || search.found)
+		return rc;
+	tell_nothing(run, &search);
+	return KS_NO_MATCH;
 }

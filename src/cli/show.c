@@ -138,7 +138,7 @@ static void show_entry(struct run *run, const struct ks_where *where, const stru
 	}
 	name = describe_name(&described);
 	out_line(&run->out, "%s   %s%s in %s", name ? name : "-", described.kind,
-		 entry->key && entry->certificate ? " + certificate" : "", ks_where_text(where));
+		 entry->key && entry->certificate ? " + certificate" : "", ks_where_shown(where));
 	show_key(run, &described);
 	show_certificate(run, &described);
 	if (described.head->kind == KS_REQUEST)

@@ -192,6 +192,26 @@ static int ask_secret(struct ks_secret **out, struct run *run, const struct ks_t
 	return secrets_get(out, run, &question);
 }
 
+static int several(struct run *run, const struct ks_where *where, struct ks_token *const *tokens)
+{
+	ks_auto(buffer) names = ks_buffer_new(3000);
+	ks_auto_mem struct ks_candidate *list = NULL;
+	size_t count = 0;
+
+	while (tokens[count])
+		count++;
+	list = ks_array(count, sizeof(*list));
+	if (!names || !list)
+		return ks_nomem(run->ctx);
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct ks_candidate){ tokens[i]->label, tokens[i]->model, tokens[i]->serial, tokens[i]->slot };
+	ks_candidates_put(names, list, count);
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EAMBIGUOUS, "several tokens fit %s: %s; none was touched", ks_where_text(where),
+			       ks_buffer_string(names)),
+		       "name one by its serial number or slot, as told");
+}
+
 /* The one token that the address means. */
 static int one_token(struct ks_token ***out, struct run *run, const struct ks_where *where)
 {
@@ -205,10 +225,7 @@ static int one_token(struct ks_token ***out, struct run *run, const struct ks_wh
 		rc = ks_hint(run->ctx, ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s", ks_where_text(where)),
 			     "keystow token list shows those that are there");
 	else if (tokens[1])
-		rc = ks_hint(run->ctx,
-			     ks_fail(run->ctx, KS_EAMBIGUOUS, "several tokens fit %s: %s, %s%s; none was touched",
-				     ks_where_text(where), tokens[0]->uri, tokens[1]->uri, tokens[2] ? ", ..." : ""),
-			     "name one by its serial");
+		rc = several(run, where, tokens);
 	if (rc < 0) {
 		ks_tokens_free(tokens);
 		return rc;

@@ -86,6 +86,11 @@ const char *ks_where_text(const struct ks_where *where)
 	return where->text;
 }
 
+const char *ks_where_shown(const struct ks_where *where)
+{
+	return where->path && strcmp(where->path, "-") == 0 ? "standard input" : where->text;
+}
+
 bool ks_where_is_token(const struct ks_where *where)
 {
 	return where->uri != NULL;

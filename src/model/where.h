@@ -28,6 +28,8 @@ struct ks_where {
 KS_FREES(where)
 
 bool ks_where_is_token(const struct ks_where *where);
+/* As it is called in a sentence: the canonical address, or "standard input" for what has none. Borrowed. */
+const char *ks_where_shown(const struct ks_where *where);
 /* Does the address name one entry? */
 bool ks_where_names_entry(const struct ks_where *where);
 /* NULL-ended list of the schemes of this build, for "did you mean" and completion. */

@@ -189,7 +189,7 @@ static const char *name_of(const struct ks_where *where)
 
 	if (slash && slash[1])
 		return slash + 1;
-	return where->path ? where->path : ks_where_text(where);
+	return where->path && strcmp(where->path, "-") != 0 ? where->path : ks_where_shown(where);
 }
 
 int ks_bundle_read(struct ks_bundle **out, struct ks_ctx *ctx, const struct ks_where *where, bool skip_damaged)

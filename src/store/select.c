@@ -96,7 +96,7 @@ static int refuse_many(struct ks_store *store, const struct ks_entries *entries,
 		describe(list, &entries->entries[i]);
 	}
 	return ks_hint(store->ctx,
-		       ks_fail(store->ctx, KS_EAMBIGUOUS, "%s: %zu entries fit: %s", where->text, count,
+		       ks_fail(store->ctx, KS_EAMBIGUOUS, "%s: %zu entries fit: %s", ks_where_shown(where), count,
 			       list ? ks_buffer_string(list) : ""),
 		       "name one by its certificate: STORE#sha256:HEX, or a token's by its id");
 }
@@ -116,7 +116,7 @@ static int refuse_none(struct ks_store *store, const struct ks_entries *entries,
 	}
 	if (count)
 		nearest = ks_nearest(where->label, labels);
-	rc = ks_fail(store->ctx, KS_ENOTFOUND, "%s: the store has no such entry; it has %zu", where->text, entries->count);
+	rc = ks_fail(store->ctx, KS_ENOTFOUND, "%s: the store has no such entry; it has %zu", ks_where_shown(where), entries->count);
 	if (nearest)
 		ks_hint(store->ctx, rc, "did you mean \"%s\"?", nearest);
 	else
@@ -166,6 +166,6 @@ int ks_store_entry(const struct ks_entry **out, const struct ks_store *store, co
 	}
 	return ks_hint(store->ctx,
 		       ks_fail(store->ctx, entries->count ? KS_EAMBIGUOUS : KS_ENOTFOUND, "%s holds %zu entries, and none is named",
-			       where->text, entries->count),
+			       ks_where_shown(where), entries->count),
 		       "name one: %s#LABEL", where->text);
 }

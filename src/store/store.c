@@ -160,7 +160,7 @@ int ks_store_able(struct ks_store *store, unsigned what)
 
 		if ((what & row->can) && !(store->engine->can & row->can))
 			return ks_hint(store->ctx,
-				       ks_fail(store->ctx, KS_EUNABLE, "%s: a %s %s", store->where->text, store->engine->title,
+				       ks_fail(store->ctx, KS_EUNABLE, "%s: a %s %s", ks_where_shown(store->where), store->engine->title,
 					       row->what),
 				       "%s", row->instead);
 	}

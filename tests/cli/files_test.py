@@ -158,9 +158,34 @@ def find_fails_in_words(story):
     store = story.p12()
     result = story.run("find", "nothing like it", store, *A)
     assert (result.code, result.out) == (1, ""), result
+    assert 'nothing in p12:a.p12 matches "nothing like it", of 1 entries; keystow list' in result.err, result
+    assert story.run("find", "nothing like it", store, *A, "-q").err == ""
     story.fails(3, 301, "find", "x", "absent.p12")
     story.fails(4, 402, "find", "x", store, *B)
     story.fails(2, 201, "find")
+
+
+@claim
+def what_is_surely_no_store_is_said_to_be_what_it_is_whatever_its_address_says(story):
+    for name, content, words in (("page.html", b" <!DOCTYPE html><p>Please log in</p>", "a web page"), ("a.zip", b"PK\x03\x04rest", "a ZIP archive"),
+                                 ("a.jks", b"\xfe\xed\xfe\xed\0\0\0\2", "a Java key store"), ("gone", b"\0" * 4096, "nothing but zero bytes"),
+                                 ("none", b"", "empty")):
+        story.write(name, content)
+        for address in (name, "p12:" + name, "der:" + name, "p7:" + name):
+            for command in ("list", "verify"):
+                result = story.fails(7, 705, command, address, *A)
+                assert f"{name} is {words}" in result.err and "next: " in result.err, result
+
+
+@claim
+def standard_input_has_a_name_in_sentences(story):
+    story.openssl_key()
+    for address in ("-", "p12:-"):
+        result = story.run("list", address, stdin=b"noise and nothing else")
+        assert result.code == 7 and result.err.startswith("keystow: standard input"), result
+    result = story.run("list", "p12:-", stdin=story.read("web.crt"))
+    assert "keystow: standard input is a PEM file, not a PKCS#12 file" in result.err, result
+    assert 'nothing in standard input matches "x-x"' in story.run("find", "x-x", "-", stdin=story.read("web.crt")).err
 
 
 # ---- diff, verify ----

@@ -225,8 +225,20 @@ def an_ambiguous_token_is_refused_with_its_candidates(story):
     story.token("two")
     result = story.fails(3, 302, "generate", "pkcs11:manufacturer=SoftHSM%20project;object=k", *P)
     assert "one" in result.err and "two" in result.err, result
-    address = re.search("e.g. ('[^']+')", result.err)  # quoted: a semicolon would end the command in a shell
-    story.ok("token", "info", *shlex.split(address.group(1)))
+    for token in story.ok("token", "list", "--json").json()["tokens"]:
+        if token["initialized"]:
+            assert f'"{token["label"]}" (model SoftHSM v2, serial {token["serial"]}, slot {token["slot"]}) = pkcs11:serial={token["serial"]}' in result.err
+    for address in re.findall(r"= (pkcs11:\S+?)(?=[,\s])", result.err):  # each can be pasted into a shell as it is
+        assert shlex.split(address) == [address], address
+        story.ok("token", "info", address)
+
+
+@claim
+def a_blank_token_among_the_candidates_is_told_by_its_slot(story):
+    story.token()
+    result = story.fails(3, 302, "token", "init", "pkcs11:manufacturer=SoftHSM%20project", "--label", "x", "--so-pin-source", "file:so.pin", *P)
+    free = next(t for t in story.ok("token", "list", "--json").json()["tokens"] if not t["initialized"])
+    assert '"story" (model SoftHSM v2, serial ' in result.err and f"slot {free['slot']}) = pkcs11:slot-id={free['slot']}" in result.err, result
 
 
 @claim

@@ -80,7 +80,7 @@ with stand.Stand("walnut") as at:
 with stand.Stand("walnut", "walnut", "acorn") as at:
     at.configure()
     got = at.ks("list", "pkcs11:token=walnut")
-    tap.ok(got.rc == 3 and not got.logins() and got.err.count("(serial ") == 2,
+    tap.ok(got.rc == 3 and not got.logins() and got.err.count(", serial ") == 2,
            "two tokens of one label: exit 3, both candidates, no login anywhere", got)
     got = at.ks("generate", "pkcs11:token=walnut;object=key", "--type", "p256")
     tap.ok(got.rc == 3 and not got.logins(), "nothing is made on either of them", got)
