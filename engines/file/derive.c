@@ -5,6 +5,7 @@
 #include "derive.h"
 
 #include "bmp.h"
+#include "derive_sha256.h"
 #include "der.h"
 #include "text.h"
 
@@ -335,6 +336,25 @@ static void remember(const unsigned char *derived, size_t size, const struct kno
 	row->secret = ks_secret_ref(asked->secret);
 }
 
+/* The derivations of derive_sha256.h, when one of them is asked for. */
+static bool derive_sha256(unsigned char *out, size_t size, const struct ks_derivation *how, enum ks_derive_for purpose,
+			  struct ks_bytes password)
+{
+	unsigned char whole[KS_SHA256];
+
+	if (size > KS_SHA256 || !how->digest || strcmp(how->digest, "SHA256") != 0)
+		return false;
+	if (how->kdf == KS_PBKDF2)
+		ks_pbkdf2_sha256(whole, how, password);
+	else if (how->kdf == KS_PKCS12_KDF)
+		ks_pkcs12_sha256(whole, how, purpose, password);
+	else
+		return false;
+	memcpy(out, whole, size);
+	OPENSSL_cleanse(whole, sizeof(whole));
+	return true;
+}
+
 static int derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct ks_derivation *how,
 		  enum ks_derive_for purpose, const struct ks_secret *secret, enum ks_password_form form)
 {
@@ -342,6 +362,8 @@ static int derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const str
 
 	if (!password)
 		return ks_nomem(ctx);
+	if (derive_sha256(out, size, how, purpose, ks_buffer_bytes(password)))
+		return 0;
 	switch (how->kdf) {
 	case KS_PBKDF1:
 		return derive_pbkdf1(out, size, ctx, how, ks_buffer_bytes(password));
@@ -381,21 +403,22 @@ int ks_derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct 
 
 static const struct digest {
 	const char *name;
+	size_t size;
 	struct ks_bytes oid;
 	struct ks_bytes hmac;
 } digests[] = {
-	{ "MD5", OID(RSADSI "\x05"), OID(RSADSI "\x06") },
-	{ "SHA1", OID("\x2b\x0e\x03\x02\x1a"), OID(RSADSI "\x07") },
-	{ "SHA224", OID(NIST_HASH "\x04"), OID(RSADSI "\x08") },
-	{ "SHA256", OID(NIST_HASH "\x01"), OID(RSADSI "\x09") },
-	{ "SHA384", OID(NIST_HASH "\x02"), OID(RSADSI "\x0a") },
-	{ "SHA512", OID(NIST_HASH "\x03"), OID(RSADSI "\x0b") },
-	{ "SHA512-224", OID(NIST_HASH "\x05"), OID(RSADSI "\x0c") },
-	{ "SHA512-256", OID(NIST_HASH "\x06"), OID(RSADSI "\x0d") },
-	{ "SHA3-224", OID(NIST_HASH "\x07"), OID(NIST_HASH "\x0d") },
-	{ "SHA3-256", OID(NIST_HASH "\x08"), OID(NIST_HASH "\x0e") },
-	{ "SHA3-384", OID(NIST_HASH "\x09"), OID(NIST_HASH "\x0f") },
-	{ "SHA3-512", OID(NIST_HASH "\x0a"), OID(NIST_HASH "\x10") },
+	{ "MD5", 16, OID(RSADSI "\x05"), OID(RSADSI "\x06") },
+	{ "SHA1", 20, OID("\x2b\x0e\x03\x02\x1a"), OID(RSADSI "\x07") },
+	{ "SHA224", 28, OID(NIST_HASH "\x04"), OID(RSADSI "\x08") },
+	{ "SHA256", 32, OID(NIST_HASH "\x01"), OID(RSADSI "\x09") },
+	{ "SHA384", 48, OID(NIST_HASH "\x02"), OID(RSADSI "\x0a") },
+	{ "SHA512", 64, OID(NIST_HASH "\x03"), OID(RSADSI "\x0b") },
+	{ "SHA512-224", 28, OID(NIST_HASH "\x05"), OID(RSADSI "\x0c") },
+	{ "SHA512-256", 32, OID(NIST_HASH "\x06"), OID(RSADSI "\x0d") },
+	{ "SHA3-224", 28, OID(NIST_HASH "\x07"), OID(NIST_HASH "\x0d") },
+	{ "SHA3-256", 32, OID(NIST_HASH "\x08"), OID(NIST_HASH "\x0e") },
+	{ "SHA3-384", 48, OID(NIST_HASH "\x09"), OID(NIST_HASH "\x0f") },
+	{ "SHA3-512", 64, OID(NIST_HASH "\x0a"), OID(NIST_HASH "\x10") },
 };
 
 #define EACH_DIGEST(row)                                                                                               \
@@ -417,6 +440,15 @@ const char *ks_digest_of_hmac(struct ks_bytes oid)
 	if (ks_bytes_equal(row->hmac, oid))
 		return row->name;
 	return NULL;
+}
+
+size_t ks_digest_size(const char *digest)
+{
+	for
+		EACH_DIGEST(row)
+	if (strcmp(row->name, digest) == 0)
+		return row->size;
+	return 0;
 }
 
 struct ks_bytes ks_digest_oid(const char *digest)

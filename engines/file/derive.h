@@ -49,6 +49,8 @@ int ks_derive(unsigned char *out, size_t size, struct ks_ctx *ctx, const struct 
 /* OpenSSL's digest name for a digest's OID content (SHA-1 ...) or for an HMAC's (hmacWithSHA1 ...); NULL when unknown. */
 const char *ks_digest_of(struct ks_bytes oid);
 const char *ks_digest_of_hmac(struct ks_bytes oid);
+/* How long it is, in bytes; 0 when unknown. */
+size_t ks_digest_size(const char *digest);
 /* The other way; absent when there is none. */
 struct ks_bytes ks_digest_oid(const char *digest);
 struct ks_bytes ks_hmac_oid(const char *digest);

@@ -7,6 +7,8 @@
  */
 #include "pkcs12.h"
 
+#include "derive_sha256.h"
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -95,7 +97,6 @@ static int pbmac1_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struct
 static int classic_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struct ks_bytes digest, struct ks_bytes rest)
 {
 	struct ks_der salt, count;
-	ks_auto_ssl(EVP_MD) fetched = NULL;
 
 	way->derivation.iterations = 1; /* DEFAULT */
 	if (ks_der_expect(&salt, &rest, KS_DER_OCTETS) < 0)
@@ -108,13 +109,10 @@ static int classic_read(struct ks_pkcs12_mac_way *way, struct ks_ctx *ctx, struc
 	way->digest = ks_digest_of(digest);
 	if (!way->digest)
 		return unknown(ctx, digest);
-	fetched = EVP_MD_fetch(ks_crypto(ctx), way->digest, NULL);
-	if (!fetched)
-		return unknown(ctx, digest);
 	way->derivation.kdf = KS_PKCS12_KDF;
 	way->derivation.digest = way->digest;
 	way->derivation.salt = salt.content;
-	way->key_size = (size_t)EVP_MD_get_size(fetched);
+	way->key_size = ks_digest_size(way->digest);
 	return 0;
 }
 
@@ -154,20 +152,34 @@ const char *ks_pkcs12_mac_name(struct ks_set *set, const struct ks_pkcs12_mac_wa
 
 /* ---- computing -------------------------------------------------------------------------------------------------------- */
 
-static int hmac(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx, const char *digest,
-		const unsigned char *key, size_t key_size, struct ks_bytes content)
+static int hmac_openssl(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx, const char *digest,
+			struct ks_bytes key, struct ks_bytes content)
 {
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0),
 				OSSL_PARAM_construct_end() };
 	EVP_MAC *mac = EVP_MAC_fetch(ks_crypto(ctx), "HMAC", NULL);
 	EVP_MAC_CTX *state = mac ? EVP_MAC_CTX_new(mac) : NULL;
-	bool good = state && EVP_MAC_init(state, key, key_size, params) == 1 &&
+	bool good = state && EVP_MAC_init(state, key.data, key.size, params) == 1 &&
 		    EVP_MAC_update(state, content.size ? content.data : (const unsigned char *)"", content.size) == 1 &&
 		    EVP_MAC_final(state, out, size, EVP_MAX_MD_SIZE) == 1;
 
 	EVP_MAC_CTX_free(state);
 	EVP_MAC_free(mac);
 	return good ? 0 : ks_fail_openssl(ctx, KS_EALGORITHM, "HMAC with %s could not be computed", digest);
+}
+
+static int hmac(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx, const char *digest,
+		struct ks_bytes key, struct ks_bytes content)
+{
+	struct ks_hmac keyed;
+
+	if (strcmp(digest, "SHA256") != 0)
+		return hmac_openssl(out, size, ctx, digest, key, content);
+	ks_hmac_start(&keyed, key);
+	ks_hmac_of(out, &keyed, content, KS_NONE);
+	OPENSSL_cleanse(&keyed, sizeof(keyed));
+	*size = KS_SHA256;
+	return 0;
 }
 
 static int mac_compute(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct ks_ctx *ctx,
@@ -179,7 +191,7 @@ static int mac_compute(unsigned char out[EVP_MAX_MD_SIZE], size_t *size, struct 
 			   "the MAC of the store");
 
 	if (rc == 0)
-		rc = hmac(out, size, ctx, way->digest, key, way->key_size, content);
+		rc = hmac(out, size, ctx, way->digest, KS_BYTES(key, way->key_size), content);
 	OPENSSL_cleanse(key, sizeof(key));
 	return rc;
 }
