@@ -9,6 +9,8 @@
 #include "term.h"
 #include "watchdog.h"
 
+#include <openssl/crypto.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -42,6 +44,15 @@ static void harden(void)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &none);
 	signal(SIGPIPE, SIG_IGN); /* a reader that went away is a failed write, not a signal */
+}
+
+/*
+ * All work is done in a library context of our own, which no configuration touches; the default one would read openssl.cnf, and start
+ * what it names, for its engines' sake. Nor is libcrypto taken apart at the end, when the process is: modules that use it may end later.
+ */
+static void crypto_start(void)
+{
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 /* Answers that need nothing but the tables. */
@@ -114,6 +125,7 @@ int main(int argc, char **argv)
 	if (rc < 0) {
 		run_problem(&run, rc, run.args.problem, run.args.hint);
 	} else if (!answered_at_once(&run)) {
+		crypto_start();
 		watchdog_guard();
 		watchdog_last_words(last_words, &run);
 		rc = work(&run);
