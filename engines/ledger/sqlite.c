@@ -8,11 +8,11 @@
  * tables' types and the pragmas are SQLite's.
  */
 #include "ledger.h"
+#include "sqlite_library.h"
 
 #include "text.h"
 
 #include <openssl/rand.h>
-#include <sqlite3.h>
 
 #include <errno.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static int status_of(sqlite3 *db, int code)
 	case SQLITE_NOMEM:
 		return KS_ENOMEM;
 	case SQLITE_IOERR: {
-		int error = sqlite3_system_errno(db);
+		int error = ks_sqlite.system_errno(db);
 
 		return error == ENOSPC || error == EDQUOT ? KS_EFULL : KS_EIO;
 	}
@@ -114,14 +114,14 @@ static int sqlite_failed(struct ks_ledger *ledger, int code, const char *doing)
 	default:
 		rc = ks_fail(ledger->ctx, status, "%s the ledger %s does not work", doing, ledger->shown);
 	}
-	return ks_cause(ledger->ctx, rc, "sqlite: %s", sqlite3_errmsg(ledger->db));
+	return ks_cause(ledger->ctx, rc, "sqlite: %s", ks_sqlite.errmsg(ledger->db));
 }
 
 /* ---- running statements ---- */
 
 static int run(struct ks_ledger *ledger, const char *sql, const char *doing)
 {
-	int code = sqlite3_exec(ledger->db, sql, NULL, NULL, NULL);
+	int code = ks_sqlite.exec(ledger->db, sql, NULL, NULL, NULL);
 
 	return code == SQLITE_OK ? 0 : sqlite_failed(ledger, code, doing);
 }
@@ -133,12 +133,12 @@ static int ready(sqlite3_stmt **out, struct ks_ledger *ledger, enum statement wh
 	int code;
 
 	if (!*prepared) {
-		code = sqlite3_prepare_v3(ledger->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, prepared, NULL);
+		code = ks_sqlite.prepare_v3(ledger->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, prepared, NULL);
 		if (code != SQLITE_OK)
 			return sqlite_failed(ledger, code, "reading");
 	}
-	sqlite3_reset(*prepared);
-	sqlite3_clear_bindings(*prepared);
+	ks_sqlite.reset(*prepared);
+	ks_sqlite.clear_bindings(*prepared);
 	*out = *prepared;
 	return 0;
 }
@@ -150,18 +150,18 @@ static int ask(char **out, struct ks_ledger *ledger, const char *sql)
 	const char *text;
 	int code, rc = 0;
 
-	code = sqlite3_prepare_v2(ledger->db, sql, -1, &statement, NULL);
+	code = ks_sqlite.prepare_v2(ledger->db, sql, -1, &statement, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_step(statement);
+		code = ks_sqlite.step(statement);
 	if (code == SQLITE_ROW) {
-		text = (const char *)sqlite3_column_text(statement, 0);
+		text = (const char *)ks_sqlite.column_text(statement, 0);
 		*out = strdup(text ? text : "");
 		if (!*out)
 			rc = ks_nomem(ledger->ctx);
 	} else if (code != SQLITE_DONE) {
 		rc = sqlite_failed(ledger, code, "reading");
 	}
-	sqlite3_finalize(statement);
+	ks_sqlite.finalize(statement);
 	return rc;
 }
 
@@ -172,8 +172,8 @@ static int pragmas_set(struct ks_ledger *ledger)
 	ks_auto_mem char *mode = NULL;
 	int rc;
 
-	sqlite3_busy_timeout(ledger->db, (int)(ks_settings(ledger->ctx)->wait_seconds * 1000));
-	sqlite3_extended_result_codes(ledger->db, 1);
+	ks_sqlite.busy_timeout(ledger->db, (int)(ks_settings(ledger->ctx)->wait_seconds * 1000));
+	ks_sqlite.extended_result_codes(ledger->db, 1);
 	rc = ask(&mode, ledger, "PRAGMA journal_mode=WAL");
 	if (rc < 0)
 		return rc;
@@ -198,10 +198,10 @@ static int tables_make(struct ks_ledger *ledger)
 		return ks_ledger_commit(ledger);
 	for (size_t i = 0; rc == 0 && i < sizeof(schema) / sizeof(schema[0]); i++)
 		rc = run(ledger, schema[i], "creating");
-	sqlite3_snprintf(sizeof(sql), sql, "INSERT INTO meta (key, value) VALUES ('schema', '%d')", KS_LEDGER_SCHEMA);
+	ks_sqlite.snprintf(sizeof(sql), sql, "INSERT INTO meta (key, value) VALUES ('schema', '%d')", KS_LEDGER_SCHEMA);
 	if (rc == 0)
 		rc = run(ledger, sql, "creating");
-	sqlite3_snprintf(sizeof(sql), sql, "INSERT INTO ca (id, created) VALUES (1, %lld)", (long long)time(NULL));
+	ks_sqlite.snprintf(sizeof(sql), sql, "INSERT INTO ca (id, created) VALUES (1, %lld)", (long long)time(NULL));
 	if (rc == 0)
 		rc = run(ledger, sql, "creating");
 	if (rc == 0)
@@ -240,7 +240,7 @@ static int ledger_start(struct ks_ledger *ledger, const char *path, bool create)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
 		    (create ? SQLITE_OPEN_CREATE : 0);
-	int code = sqlite3_open_v2(path, &ledger->db, flags, NULL);
+	int code = ks_sqlite.open_v2(path, &ledger->db, flags, NULL);
 	int rc;
 
 	if (code != SQLITE_OK)
@@ -264,7 +264,9 @@ int ks_ledger_open(struct ks_ledger **out, struct ks_ctx *ctx, const char *path,
 	ledger->ctx = ctx;
 	if (!create && access(path, F_OK) < 0)
 		return ks_fail_errno(ctx, errno, "opening the ledger %s", ledger->shown);
-	rc = ledger_start(ledger, path, create);
+	rc = ks_sqlite_load(ctx);
+	if (rc == 0)
+		rc = ledger_start(ledger, path, create);
 	if (rc < 0)
 		return rc;
 	*out = ks_take(ledger);
@@ -275,9 +277,10 @@ void ks_ledger_close(struct ks_ledger *ledger)
 {
 	if (!ledger)
 		return;
-	for (size_t i = 0; i < STATEMENTS; i++)
-		sqlite3_finalize(ledger->prepared[i]);
-	sqlite3_close(ledger->db);
+	for (size_t i = 0; ledger->db && i < STATEMENTS; i++)
+		ks_sqlite.finalize(ledger->prepared[i]);
+	if (ledger->db)
+		ks_sqlite.close(ledger->db);
 	free(ledger->shown);
 	free(ledger);
 }
@@ -300,28 +303,28 @@ int ks_ledger_commit(struct ks_ledger *ledger)
 
 void ks_ledger_abort(struct ks_ledger *ledger)
 {
-	if (!sqlite3_get_autocommit(ledger->db))
-		sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!ks_sqlite.get_autocommit(ledger->db))
+		ks_sqlite.exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 /* ---- rows ---- */
 
 static void bind_text(sqlite3_stmt *statement, int place, const char *text)
 {
-	sqlite3_bind_text(statement, place, text ? text : "", -1, SQLITE_STATIC);
+	ks_sqlite.bind_text(statement, place, text ? text : "", -1, SQLITE_STATIC);
 }
 
 static void intend_bind(sqlite3_stmt *statement, const struct ks_issued *issued)
 {
-	sqlite3_bind_blob(statement, 1, issued->serial, KS_SERIAL, SQLITE_STATIC);
+	ks_sqlite.bind_blob(statement, 1, issued->serial, KS_SERIAL, SQLITE_STATIC);
 	bind_text(statement, 2, issued->subject);
 	bind_text(statement, 3, issued->names);
 	bind_text(statement, 4, issued->profile);
-	sqlite3_bind_blob(statement, 5, issued->spki_sha256, KS_SHA256, SQLITE_STATIC);
-	sqlite3_bind_blob(statement, 6, issued->request_sha256, KS_SHA256, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 7, issued->not_before);
-	sqlite3_bind_int64(statement, 8, issued->not_after);
-	sqlite3_bind_int64(statement, 9, issued->created);
+	ks_sqlite.bind_blob(statement, 5, issued->spki_sha256, KS_SHA256, SQLITE_STATIC);
+	ks_sqlite.bind_blob(statement, 6, issued->request_sha256, KS_SHA256, SQLITE_STATIC);
+	ks_sqlite.bind_int64(statement, 7, issued->not_before);
+	ks_sqlite.bind_int64(statement, 8, issued->not_after);
+	ks_sqlite.bind_int64(statement, 9, issued->created);
 }
 
 int ks_ledger_intend(struct ks_ledger *ledger, struct ks_issued *issued)
@@ -335,12 +338,12 @@ int ks_ledger_intend(struct ks_ledger *ledger, struct ks_issued *issued)
 		return ks_fail_openssl(ledger->ctx, KS_EIO, "the system gives no random numbers for a serial");
 	issued->serial[0] = (unsigned char)(0x40 | (issued->serial[0] & 0x3f));
 	intend_bind(statement, issued);
-	code = sqlite3_step(statement);
+	code = ks_sqlite.step(statement);
 	if (code == SQLITE_ROW) {
-		issued->id = sqlite3_column_int64(statement, 0);
-		code = sqlite3_step(statement);
+		issued->id = ks_sqlite.column_int64(statement, 0);
+		code = ks_sqlite.step(statement);
 	}
-	sqlite3_reset(statement);
+	ks_sqlite.reset(statement);
 	return code == SQLITE_DONE ? 0 : sqlite_failed(ledger, code, "writing");
 }
 
@@ -351,13 +354,13 @@ int ks_ledger_complete(struct ks_ledger *ledger, int64_t id, struct ks_bytes der
 
 	if (rc < 0)
 		return rc;
-	sqlite3_bind_blob64(statement, 1, der.data, der.size, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 2, id);
-	code = sqlite3_step(statement);
-	sqlite3_reset(statement);
+	ks_sqlite.bind_blob64(statement, 1, der.data, der.size, SQLITE_STATIC);
+	ks_sqlite.bind_int64(statement, 2, id);
+	code = ks_sqlite.step(statement);
+	ks_sqlite.reset(statement);
 	if (code != SQLITE_DONE)
 		return sqlite_failed(ledger, code, "writing");
-	if (sqlite3_changes(ledger->db) != 1)
+	if (ks_sqlite.changes(ledger->db) != 1)
 		return ks_fail(ledger->ctx, KS_EDAMAGED, "row %lld of the ledger %s was complete already, or is gone",
 			       (long long)id, ledger->shown);
 	return 0;
@@ -366,15 +369,15 @@ int ks_ledger_complete(struct ks_ledger *ledger, int64_t id, struct ks_bytes der
 /* A blob of exactly `size` bytes, or false: a row that somebody else changed. */
 static bool column_fixed(unsigned char *out, sqlite3_stmt *statement, int column, int size)
 {
-	if (sqlite3_column_bytes(statement, column) != size)
+	if (ks_sqlite.column_bytes(statement, column) != size)
 		return false;
-	memcpy(out, sqlite3_column_blob(statement, column), (size_t)size);
+	memcpy(out, ks_sqlite.column_blob(statement, column), (size_t)size);
 	return true;
 }
 
 static char *column_copy(sqlite3_stmt *statement, int column)
 {
-	const char *text = (const char *)sqlite3_column_text(statement, column);
+	const char *text = (const char *)ks_sqlite.column_text(statement, column);
 
 	return strdup(text ? text : "");
 }
@@ -383,11 +386,11 @@ static char *column_copy(sqlite3_stmt *statement, int column)
 static int row_read(struct ks_issued **out, struct ks_ledger *ledger, sqlite3_stmt *row)
 {
 	ks_auto(issued) issued = calloc(1, sizeof(*issued));
-	int size = sqlite3_column_bytes(row, 10);
+	int size = ks_sqlite.column_bytes(row, 10);
 
 	if (!issued)
 		return ks_nomem(ledger->ctx);
-	issued->id = sqlite3_column_int64(row, 0);
+	issued->id = ks_sqlite.column_int64(row, 0);
 	if (!column_fixed(issued->serial, row, 1, KS_SERIAL) || !column_fixed(issued->spki_sha256, row, 5, KS_SHA256) ||
 	    !column_fixed(issued->request_sha256, row, 6, KS_SHA256))
 		return ks_fail(ledger->ctx, KS_EDAMAGED, "row %lld of the ledger %s is damaged", (long long)issued->id,
@@ -395,13 +398,13 @@ static int row_read(struct ks_issued **out, struct ks_ledger *ledger, sqlite3_st
 	issued->subject = column_copy(row, 2);
 	issued->names = column_copy(row, 3);
 	issued->profile = column_copy(row, 4);
-	issued->not_before = sqlite3_column_int64(row, 7);
-	issued->not_after = sqlite3_column_int64(row, 8);
-	issued->created = sqlite3_column_int64(row, 9);
-	issued->revoked = sqlite3_column_int64(row, 11);
+	issued->not_before = ks_sqlite.column_int64(row, 7);
+	issued->not_after = ks_sqlite.column_int64(row, 8);
+	issued->created = ks_sqlite.column_int64(row, 9);
+	issued->revoked = ks_sqlite.column_int64(row, 11);
 	if (size) {
 		issued->der = ks_buffer_new((size_t)size);
-		if (!issued->der || ks_buffer_put(issued->der, sqlite3_column_blob(row, 10), (size_t)size) < 0)
+		if (!issued->der || ks_buffer_put(issued->der, ks_sqlite.column_blob(row, 10), (size_t)size) < 0)
 			return ks_nomem(ledger->ctx);
 	}
 	if (!issued->subject || !issued->names || !issued->profile)
@@ -417,15 +420,15 @@ int ks_ledger_find_key(struct ks_issued **out, struct ks_ledger *ledger, const u
 
 	if (rc < 0)
 		return rc;
-	sqlite3_bind_blob(statement, 1, spki_sha256, KS_SHA256, SQLITE_STATIC);
-	code = sqlite3_step(statement);
+	ks_sqlite.bind_blob(statement, 1, spki_sha256, KS_SHA256, SQLITE_STATIC);
+	code = ks_sqlite.step(statement);
 	if (code == SQLITE_ROW)
 		rc = row_read(out, ledger, statement);
 	else if (code == SQLITE_DONE)
 		rc = ks_fail(ledger->ctx, KS_ENOTFOUND, "the ledger %s has no certificate for that key", ledger->shown);
 	else
 		rc = sqlite_failed(ledger, code, "reading");
-	sqlite3_reset(statement);
+	ks_sqlite.reset(statement);
 	return rc;
 }
 
@@ -434,7 +437,7 @@ int ks_ledger_each(struct ks_ledger *ledger, int (*each)(void *user, const struc
 	sqlite3_stmt *statement;
 	int code = SQLITE_ROW, rc = ready(&statement, ledger, EACH);
 
-	while (rc == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (rc == 0 && (code = ks_sqlite.step(statement)) == SQLITE_ROW) {
 		ks_auto(issued) issued = NULL;
 
 		rc = row_read(&issued, ledger, statement);
@@ -444,7 +447,7 @@ int ks_ledger_each(struct ks_ledger *ledger, int (*each)(void *user, const struc
 	if (rc == 0 && code != SQLITE_DONE)
 		rc = sqlite_failed(ledger, code, "reading");
 	if (statement)
-		sqlite3_reset(statement);
+		ks_sqlite.reset(statement);
 	return rc;
 }
 

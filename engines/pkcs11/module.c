@@ -9,9 +9,8 @@
 #include "module.h"
 
 #include "config.h"
+#include "p11kit.h"
 #include "text.h"
-
-#include <p11-kit/p11-kit.h>
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -35,7 +34,7 @@ static void module_end(struct ks_p11_module *module)
 	if (module->initialized)
 		ks_p11_finalize(&on);
 	if (module->functions)
-		p11_kit_module_release(module->functions);
+		ks_p11kit.module_release(module->functions);
 	free(module->name);
 	free(module->shown);
 	free(module);
@@ -181,15 +180,18 @@ static int module_start(struct ks_ctx *ctx, struct ks_p11_module *module, const 
 static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module, const char *arguments)
 {
 	const struct ks_p11_on on = { .module = module };
-	int rc = module_file_check(ctx, module->shown, module->name);
+	int rc = ks_p11kit_load(ctx);
+
+	if (rc == 0)
+		rc = module_file_check(ctx, module->shown, module->name);
 
 	if (rc == 0)
 		rc = module_probe(ctx, &on);
 	if (rc < 0)
 		return rc;
-	module->functions = p11_kit_module_load(module->name, 0);
+	module->functions = ks_p11kit.module_load(module->name, 0);
 	if (!module->functions) {
-		const char *why = p11_kit_message();
+		const char *why = ks_p11kit.message();
 
 		rc = ks_fail(ctx, KS_EMODULE, "module %s cannot be loaded", module->shown);
 		return why ? ks_cause(ctx, rc, "p11-kit: %s", why) : rc;
@@ -250,7 +252,7 @@ static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct l
 /* One of p11-kit's own. What does not start is told and left out; a trust policy holds no tokens of people. */
 static int configured_add(struct ks_ctx *ctx, struct loaded *loaded, CK_FUNCTION_LIST *functions)
 {
-	char *name = p11_kit_module_get_name(functions), *policy = p11_kit_config_option(functions, "trust-policy");
+	char *name = ks_p11kit.module_get_name(functions), *policy = ks_p11kit.config_option(functions, "trust-policy");
 	struct ks_p11_module *module = NULL;
 	bool wanted = !policy || strcmp(policy, "yes") != 0;
 	int rc = wanted ? module_new(&module, ctx, name ? name : "unnamed") : 0;
@@ -258,7 +260,7 @@ static int configured_add(struct ks_ctx *ctx, struct loaded *loaded, CK_FUNCTION
 	free(policy);
 	free(name);
 	if (!module) {
-		p11_kit_module_release(functions);
+		ks_p11kit.module_release(functions);
 		return rc;
 	}
 	module->functions = functions;
@@ -274,18 +276,21 @@ static int configured_add(struct ks_ctx *ctx, struct loaded *loaded, CK_FUNCTION
 
 static int configured_load(struct ks_ctx *ctx, struct loaded *loaded)
 {
-	CK_FUNCTION_LIST **modules = p11_kit_modules_load(NULL, 0);
-	int rc = 0;
+	CK_FUNCTION_LIST **modules;
+	int rc = ks_p11kit_load(ctx);
 
+	if (rc < 0)
+		return rc;
+	modules = ks_p11kit.modules_load(NULL, 0);
 	if (!modules)
-		return ks_fail(ctx, KS_EMODULE, "p11-kit cannot read its configuration: %s", p11_kit_message());
+		return ks_fail(ctx, KS_EMODULE, "p11-kit cannot read its configuration: %s", ks_p11kit.message());
 	loaded->probed = true;
 	loaded->probed_from = loaded->count;
 	for (size_t i = 0; modules[i]; i++) {
 		if (rc == 0)
 			rc = configured_add(ctx, loaded, modules[i]);
 		else
-			p11_kit_module_release(modules[i]);
+			ks_p11kit.module_release(modules[i]);
 	}
 	free(modules);
 	loaded->probed_count = loaded->count - loaded->probed_from;

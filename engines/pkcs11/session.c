@@ -373,8 +373,8 @@ bool ks_p11_token_matches(const struct ks_p11_token *token, const struct ks_wher
 
 	if (!where || !where->uri)
 		return true;
-	given = p11_kit_uri_get_token_info(where->uri);
-	slot = p11_kit_uri_get_slot_id(where->uri);
+	given = ks_p11kit.uri_get_token_info(where->uri);
+	slot = ks_p11kit.uri_get_slot_id(where->uri);
 	return field_fits(given->serialNumber, sizeof(given->serialNumber), token->serial) &&
 	       field_fits(given->manufacturerID, sizeof(given->manufacturerID), token->manufacturer) &&
 	       field_fits(given->model, sizeof(given->model), token->model) &&
@@ -384,10 +384,10 @@ bool ks_p11_token_matches(const struct ks_p11_token *token, const struct ks_wher
 
 bool ks_p11_names_token(const struct ks_where *where)
 {
-	const CK_TOKEN_INFO *given = p11_kit_uri_get_token_info(where->uri);
+	const CK_TOKEN_INFO *given = ks_p11kit.uri_get_token_info(where->uri);
 
 	return field_given(given->serialNumber) || field_given(given->label) || field_given(given->model) ||
-	       field_given(given->manufacturerID) || p11_kit_uri_get_slot_id(where->uri) != (CK_SLOT_ID)-1;
+	       field_given(given->manufacturerID) || ks_p11kit.uri_get_slot_id(where->uri) != (CK_SLOT_ID)-1;
 }
 
 /* ---- the one that is meant ---- */
@@ -426,7 +426,7 @@ static int not_there(struct ks_ctx *ctx, const struct ks_where *where, struct ks
 {
 	ks_auto(buffer) names = ks_buffer_new(3000);
 	ks_auto_mem const char **labels = ks_array(count + 1, sizeof(char *));
-	ks_auto_mem char *wanted = ks_p11_field(p11_kit_uri_get_token_info(where->uri)->label, 32);
+	ks_auto_mem char *wanted = ks_p11_field(ks_p11kit.uri_get_token_info(where->uri)->label, 32);
 	const char *nearest;
 	int rc;
 

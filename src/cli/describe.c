@@ -302,7 +302,7 @@ char *describe_name(const struct described *described)
 
 static char *token_uri(const struct ks_where *where, const struct described *described)
 {
-	P11KitUri *uri = p11_kit_uri_new();
+	P11KitUri *uri = ks_p11kit.uri_new();
 	const struct ks_item *head = described->head;
 	CK_OBJECT_CLASS kind = head->kind == KS_PRIVATE_KEY  ? CKO_PRIVATE_KEY
 			       : head->kind == KS_PUBLIC_KEY ? CKO_PUBLIC_KEY
@@ -313,18 +313,18 @@ static char *token_uri(const struct ks_where *where, const struct described *des
 	CK_ATTRIBUTE id = { CKA_ID, (void *)head->id.data, head->id.size };
 	char *text = NULL;
 
-	if (uri && p11_kit_uri_parse(where->text, P11_KIT_URI_FOR_ANY, uri) == P11_KIT_URI_OK) {
-		p11_kit_uri_clear_attributes(uri);
+	if (uri && ks_p11kit.uri_parse(where->text, P11_KIT_URI_FOR_ANY, uri) == P11_KIT_URI_OK) {
+		ks_p11kit.uri_clear_attributes(uri);
 		if (described->label.data)
-			p11_kit_uri_set_attribute(uri, &label);
+			ks_p11kit.uri_set_attribute(uri, &label);
 		if (head->id.data)
-			p11_kit_uri_set_attribute(uri, &id);
+			ks_p11kit.uri_set_attribute(uri, &id);
 		if (head->kind != KS_OPAQUE)
-			p11_kit_uri_set_attribute(uri, &class);
-		if (p11_kit_uri_format(uri, P11_KIT_URI_FOR_ANY, &text) != P11_KIT_URI_OK)
+			ks_p11kit.uri_set_attribute(uri, &class);
+		if (ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, &text) != P11_KIT_URI_OK)
 			text = NULL;
 	}
-	p11_kit_uri_free(uri);
+	ks_p11kit.uri_free(uri);
 	return text;
 }
 

@@ -67,7 +67,8 @@ void ks_where_free(struct ks_where *where)
 {
 	if (!where)
 		return;
-	p11_kit_uri_free(where->uri);
+	if (where->uri)
+		ks_p11kit.uri_free(where->uri);
 	ks_secret_free(where->pin_value);
 	free(where->text);
 	free(where->scheme);
@@ -392,7 +393,7 @@ static void pad(unsigned char *field, size_t size)
 
 static void pad_token(P11KitUri *uri)
 {
-	CK_TOKEN_INFO *token = p11_kit_uri_get_token_info(uri);
+	CK_TOKEN_INFO *token = ks_p11kit.uri_get_token_info(uri);
 
 	pad(token->label, sizeof(token->label));
 	pad(token->manufacturerID, sizeof(token->manufacturerID));
@@ -403,8 +404,8 @@ static void pad_token(P11KitUri *uri)
 /* CKA_LABEL and CKA_ID of the URI become label and id; padding at a label's end is dropped. */
 static int take_object(struct ks_where *where, struct ks_ctx *ctx)
 {
-	const CK_ATTRIBUTE *label = p11_kit_uri_get_attribute(where->uri, CKA_LABEL);
-	const CK_ATTRIBUTE *id = p11_kit_uri_get_attribute(where->uri, CKA_ID);
+	const CK_ATTRIBUTE *label = ks_p11kit.uri_get_attribute(where->uri, CKA_LABEL);
+	const CK_ATTRIBUTE *id = ks_p11kit.uri_get_attribute(where->uri, CKA_ID);
 	struct ks_bytes text;
 	int rc = 0;
 
@@ -455,14 +456,14 @@ static int token_text(struct ks_where *where, struct ks_ctx *ctx)
 
 	if (!text)
 		return ks_nomem(ctx);
-	result = p11_kit_uri_format(where->uri, P11_KIT_URI_FOR_ANY, &formatted);
+	result = ks_p11kit.uri_format(where->uri, P11_KIT_URI_FOR_ANY, &formatted);
 	if (result != P11_KIT_URI_OK)
 		return fail_uri(ctx, result);
 	ks_buffer_text(text, formatted);
 	free(formatted);
 	if (where->module)
 		put_module(text, where->module);
-	if (where->label && !p11_kit_uri_get_attribute(where->uri, CKA_LABEL)) {
+	if (where->label && !ks_p11kit.uri_get_attribute(where->uri, CKA_LABEL)) {
 		ks_buffer_text(text, "#");
 		ks_text_shown(text, ks_bytes_of(where->label));
 	} else if (where->sha256) {
@@ -480,17 +481,19 @@ static int parse_token(struct ks_where *where, struct ks_ctx *ctx, const struct 
 	rc = check_attributes(ctx, path);
 	if (rc == 0)
 		rc = take_queries(where, ctx, parts->query, token_queries);
+	if (rc == 0)
+		rc = ks_p11kit_load(ctx);
 	if (rc < 0)
 		return rc;
 	if (asprintf(&text, "pkcs11:%.*s", (int)path.size, (const char *)path.data) < 0) {
 		text = NULL;
 		return ks_nomem(ctx);
 	}
-	where->uri = p11_kit_uri_new();
+	where->uri = ks_p11kit.uri_new();
 	if (!where->uri)
 		return ks_nomem(ctx);
-	result = p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, where->uri);
-	if (result != P11_KIT_URI_OK || p11_kit_uri_any_unrecognized(where->uri))
+	result = ks_p11kit.uri_parse(text, P11_KIT_URI_FOR_ANY, where->uri);
+	if (result != P11_KIT_URI_OK || ks_p11kit.uri_any_unrecognized(where->uri))
 		return fail_uri(ctx, result != P11_KIT_URI_OK ? result : P11_KIT_URI_BAD_SYNTAX);
 	pad_token(where->uri);
 	rc = set_text(&where->scheme, ctx, ks_bytes_of("pkcs11"));

@@ -7,9 +7,8 @@
 
 #include <keystow/store.h>
 
+#include "p11kit.h"
 #include "secret.h"
-
-#include <p11-kit/uri.h>
 
 struct ks_where {
 	char *text;		/* canonical, no secrets */

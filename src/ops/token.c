@@ -19,17 +19,17 @@ static int set_attribute(P11KitUri *uri, CK_ATTRIBUTE_TYPE type, const void *val
 {
 	CK_ATTRIBUTE attribute = { type, (void *)value, size };
 
-	return p11_kit_uri_set_attribute(uri, &attribute) == P11_KIT_URI_OK ? 0 : KS_ENOMEM;
+	return ks_p11kit.uri_set_attribute(uri, &attribute) == P11_KIT_URI_OK ? 0 : KS_ENOMEM;
 }
 
 /* The object's own address: its token's, with id, label and kind as far as it has them. */
 static int object_address(char **out, const struct ks_token *token, const struct ks_item *item)
 {
 	CK_OBJECT_CLASS class = item->kind == KS_PRIVATE_KEY ? CKO_PRIVATE_KEY : CKO_PUBLIC_KEY;
-	P11KitUri *uri = p11_kit_uri_new();
+	P11KitUri *uri = ks_p11kit.uri_new();
 	int rc = 0;
 
-	if (!uri || p11_kit_uri_parse(token->uri, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK)
+	if (!uri || ks_p11kit.uri_parse(token->uri, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK)
 		rc = KS_EBUG;
 	if (rc == 0)
 		rc = set_attribute(uri, CKA_CLASS, &class, sizeof(class));
@@ -37,9 +37,9 @@ static int object_address(char **out, const struct ks_token *token, const struct
 		rc = set_attribute(uri, CKA_ID, item->id.data, item->id.size);
 	if (rc == 0 && item->label.size)
 		rc = set_attribute(uri, CKA_LABEL, item->label.data, item->label.size);
-	if (rc == 0 && p11_kit_uri_format(uri, P11_KIT_URI_FOR_ANY, out) != P11_KIT_URI_OK)
+	if (rc == 0 && ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, out) != P11_KIT_URI_OK)
 		rc = KS_ENOMEM;
-	p11_kit_uri_free(uri);
+	ks_p11kit.uri_free(uri);
 	return rc;
 }
 

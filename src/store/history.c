@@ -210,7 +210,7 @@ static struct ks_disk *disk_of(struct ks_store *store)
 static int token_file(char **out, struct ks_store *store)
 {
 	const char *folder = ks_settings(store->ctx)->state_dir;
-	const CK_TOKEN_INFO *token = p11_kit_uri_get_token_info(store->where->uri);
+	const CK_TOKEN_INFO *token = ks_p11kit.uri_get_token_info(store->where->uri);
 	unsigned char digest[KS_SHA256];
 	char name[33];
 

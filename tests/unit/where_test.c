@@ -153,7 +153,7 @@ static void a_token_address_becomes_canonical(void **state)
 					"?pin-source=prompt&module-path=/usr/lib/x.so"),
 			 0);
 	assert_true(ks_where_is_token(where));
-	token = p11_kit_uri_get_token_info(where->uri);
+	token = ks_p11kit.uri_get_token_info(where->uri);
 	assert_memory_equal(token->label, "usb(hsm)                        ", 32);
 	same(where->scheme, "pkcs11");
 	same(where->label, "my key");
