@@ -62,7 +62,7 @@ static int check_kind(const struct ks_file *file, struct ks_bytes content)
 {
 	const struct ks_engine *actual = NULL;
 
-	if (file->engine->codec->probe(content) || (!content.size && file->mode & KS_WRITE))
+	if (!content.size || file->engine->codec->probe(content))
 		return 0;
 	if (ks_engine_probe(&actual, file->ctx, content, path_shown(file->where)) < 0) {
 		if (ks_stranger(content))
