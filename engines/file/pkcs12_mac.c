@@ -8,12 +8,12 @@
 #include "pkcs12.h"
 
 #include "derive_sha256.h"
+#include "random.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 
 #include <string.h>
 
@@ -296,8 +296,9 @@ int ks_pkcs12_mac_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes
 	if (!ks_password_has(secret, way.form, way.derivation.kdf))
 		way.form = KS_PASSWORD_UTF8;
 	if (!same_password || way.derivation.salt.size < KS_KEPT_SALT) {
-		if (RAND_bytes_ex(ks_crypto(ctx), salt, sizeof(salt), 0) != 1)
-			return ks_fail_openssl(ctx, KS_EBUG, "no random numbers can be had");
+		rc = ks_random(ctx, salt, sizeof(salt));
+		if (rc < 0)
+			return rc;
 		way.derivation.salt = KS_BYTES(salt, sizeof(salt));
 	}
 	rc = mac_compute(value, &size, ctx, &way, content, secret, way.form);

@@ -6,12 +6,12 @@
 
 #include "ber.h"
 #include "der.h"
+#include "random.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 
 #include <limits.h>
@@ -574,6 +574,8 @@ static bool can_write(const struct ks_protection *like)
 
 int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like)
 {
+	int rc;
+
 	ks_protection_default(out);
 	if (can_write(like)) {
 		out->cipher = like->cipher;
@@ -584,8 +586,9 @@ int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const str
 		out->kdf_name = like->kdf_name;
 		out->iterations = like->iterations;
 	}
-	if (RAND_bytes_ex(ks_crypto(ctx), out->fresh, sizeof(out->fresh), 0) != 1)
-		return ks_fail_openssl(ctx, KS_EBUG, "no random numbers can be had");
+	rc = ks_random(ctx, out->fresh, sizeof(out->fresh));
+	if (rc < 0)
+		return rc;
 	out->derivation.salt = KS_BYTES(out->fresh, FRESH_SALT);
 	out->iv = KS_BYTES(out->fresh + FRESH_SALT, out->cipher->iv_size);
 	return 0;

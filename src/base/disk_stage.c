@@ -6,6 +6,7 @@
  * overlays lack it, and two ways of writing would need twice the proof.
  */
 #include "disk_inside.h"
+#include "random.h"
 
 #include <openssl/crypto.h>
 
@@ -14,16 +15,16 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* ---- a temporary ---- */
 
 static int temporary_name(char name[NAME_MAX + 1], struct ks_disk *disk)
 {
 	unsigned long long random;
+	int rc = ks_random(disk->ctx, &random, sizeof(random));
 
-	if (TEMP_FAILURE_RETRY(getrandom(&random, sizeof(random), 0)) != sizeof(random))
-		return ks_disk_system_says(disk, errno, "drawing a random name beside");
+	if (rc < 0)
+		return ks_while(disk->ctx, rc, "naming a new file beside %s", disk->shown);
 	snprintf(name, NAME_MAX + 1, ".%.*s.keystow-%016llx", NAME_MAX - 32, disk->name, random);
 	return 0;
 }
