@@ -15,6 +15,7 @@
 #include <openssl/rand.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -198,10 +199,10 @@ static int tables_make(struct ks_ledger *ledger)
 		return ks_ledger_commit(ledger);
 	for (size_t i = 0; rc == 0 && i < sizeof(schema) / sizeof(schema[0]); i++)
 		rc = run(ledger, schema[i], "creating");
-	ks_sqlite.snprintf(sizeof(sql), sql, "INSERT INTO meta (key, value) VALUES ('schema', '%d')", KS_LEDGER_SCHEMA);
+	snprintf(sql, sizeof(sql), "INSERT INTO meta (key, value) VALUES ('schema', '%d')", KS_LEDGER_SCHEMA);
 	if (rc == 0)
 		rc = run(ledger, sql, "creating");
-	ks_sqlite.snprintf(sizeof(sql), sql, "INSERT INTO ca (id, created) VALUES (1, %lld)", (long long)time(NULL));
+	snprintf(sql, sizeof(sql), "INSERT INTO ca (id, created) VALUES (1, %lld)", (long long)time(NULL));
 	if (rc == 0)
 		rc = run(ledger, sql, "creating");
 	if (rc == 0)

@@ -33,7 +33,6 @@
 	FUNCTION(prepare_v2)                                                                                           \
 	FUNCTION(prepare_v3)                                                                                           \
 	FUNCTION(reset)                                                                                                \
-	FUNCTION(snprintf)                                                                                             \
 	FUNCTION(step)                                                                                                 \
 	FUNCTION(system_errno)
 
