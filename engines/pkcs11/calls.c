@@ -2,79 +2,10 @@
 /*
  * One thin wrapper for each Cryptoki call: told before and after, answers checked.
  */
-#include "calls.h"
+#include "call.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-/* The call that this thread made last, for the causes of a failure. */
-static _Thread_local const char *last_function = "";
-
-/* What this thread's calls look for while no token is known. */
-static _Thread_local const char *looked_for;
-
-void ks_p11_look_for(const char *address)
-{
-	looked_for = address;
-}
-
-enum pace { QUICK, LONG };
-
-struct mark {
-	struct ks_trace event;
-	struct timespec since;
-};
-
-static void enter(struct mark *mark, const struct ks_p11_on *on, const char *function, enum pace pace,
-		  const char *detail)
-{
-	const struct ks_settings *settings = ks_settings(on->module->ctx);
-
-	last_function = function;
-	if (!settings->hooks.trace)
-		return;
-	mark->event = (struct ks_trace){
-		.function = function,
-		.module = on->module->name,
-		.token = on->token,
-		.address = on->token ? NULL : looked_for,
-		.detail = detail,
-		.deadline_ms = pace == LONG ? settings->long_deadline_ms : settings->call_deadline_ms,
-	};
-	clock_gettime(CLOCK_MONOTONIC, &mark->since);
-	ks_trace(on->module->ctx, &mark->event);
-}
-
-static void leave(struct mark *mark, const struct ks_p11_on *on, CK_RV rv)
-{
-	struct timespec now;
-
-	if (!ks_settings(on->module->ctx)->hooks.trace)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	mark->event.leave = true;
-	mark->event.rv = rv;
-	mark->event.microseconds = (unsigned long)((now.tv_sec - mark->since.tv_sec) * 1000000 +
-						   (now.tv_nsec - mark->since.tv_nsec) / 1000);
-	ks_trace(on->module->ctx, &mark->event);
-}
-
-#define CALL(on, pace, detail, function, ...)                                                                          \
-	({                                                                                                             \
-		struct mark mark_;                                                                                     \
-		CK_RV rv_ = KS_CKR_FUNCTION;                                                                           \
-		enter(&mark_, (on), #function, (pace), (detail));                                                      \
-		if ((on)->module->functions->function)                                                                 \
-			rv_ = (on)->module->functions->function(__VA_ARGS__);                                          \
-		leave(&mark_, (on), rv_);                                                                              \
-		rv_;                                                                                                   \
-	})
-
-const char *ks_p11_last_call(void)
-{
-	return last_function;
-}
 
 int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv)
 {
@@ -87,21 +18,21 @@ int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv)
 	status = ks_p11_sentence(sentence, sizeof(sentence), on, rv);
 	ks_fail(ctx, status, "%s", sentence);
 	if (name)
-		return ks_cause(ctx, status, "%s: %s", last_function, name);
-	return ks_cause(ctx, status, "%s: code 0x%lx", last_function, rv);
+		return ks_cause(ctx, status, "%s: %s", ks_p11_last_call(), name);
+	return ks_cause(ctx, status, "%s: code 0x%lx", ks_p11_last_call(), rv);
 }
 
 /* ---- module, slots, tokens ---- */
 
 CK_RV ks_p11_get_list(const struct ks_p11_on *on, CK_C_GetFunctionList get, CK_FUNCTION_LIST **list)
 {
-	struct mark mark;
+	struct ks_p11_mark mark;
 	CK_FUNCTION_LIST *got = NULL;
-	CK_RV rv;
+	CK_RV rv = ks_p11_call_enter(&mark, on, KS_P11_C_GetFunctionList, KS_P11_ARRAY(&got));
 
-	enter(&mark, on, "C_GetFunctionList", QUICK, NULL);
-	rv = get(&got);
-	leave(&mark, on, rv);
+	if (rv == CKR_OK)
+		rv = get(&got);
+	ks_p11_call_leave(&mark, on, rv);
 	if (rv == CKR_OK && !got)
 		return KS_CKR_FUNCTION;
 	if (rv == CKR_OK && got->version.major != 2 && got->version.major != 3)
@@ -114,18 +45,18 @@ CK_RV ks_p11_initialize(const struct ks_p11_on *on, const char *arguments)
 {
 	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK, .pReserved = (void *)arguments };
 
-	return CALL(on, QUICK, NULL, C_Initialize, arguments ? &args : NULL);
+	return KS_P11_CALL(on, C_Initialize, arguments ? &args : NULL);
 }
 
 CK_RV ks_p11_finalize(const struct ks_p11_on *on)
 {
-	return CALL(on, QUICK, NULL, C_Finalize, NULL);
+	return KS_P11_CALL(on, C_Finalize, NULL);
 }
 
 CK_RV ks_p11_info(const struct ks_p11_on *on, CK_INFO *info)
 {
 	memset(info, 0, sizeof(*info));
-	return CALL(on, QUICK, NULL, C_GetInfo, info);
+	return KS_P11_CALL(on, C_GetInfo, info);
 }
 
 CK_RV ks_p11_slots(const struct ks_p11_on *on, CK_SLOT_ID **out, size_t *count)
@@ -133,7 +64,7 @@ CK_RV ks_p11_slots(const struct ks_p11_on *on, CK_SLOT_ID **out, size_t *count)
 	for (int turn = 0; turn < 5; turn++) {
 		ks_auto_mem CK_SLOT_ID *slots = NULL;
 		CK_ULONG told = 0, room;
-		CK_RV rv = CALL(on, QUICK, NULL, C_GetSlotList, CK_TRUE, NULL, &told);
+		CK_RV rv = KS_P11_CALL(on, C_GetSlotList, CK_TRUE, NULL, &told);
 
 		if (rv != CKR_OK)
 			return rv;
@@ -144,7 +75,7 @@ CK_RV ks_p11_slots(const struct ks_p11_on *on, CK_SLOT_ID **out, size_t *count)
 		if (!slots)
 			return CKR_HOST_MEMORY;
 		told = room;
-		rv = CALL(on, QUICK, NULL, C_GetSlotList, CK_TRUE, slots, &told);
+		rv = KS_P11_CALL(on, C_GetSlotList, CK_TRUE, slots, &told);
 		if (rv == CKR_BUFFER_TOO_SMALL)
 			continue;
 		if (rv == CKR_OK && told > room)
@@ -161,14 +92,14 @@ CK_RV ks_p11_slots(const struct ks_p11_on *on, CK_SLOT_ID **out, size_t *count)
 CK_RV ks_p11_token_info(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
 	memset(info, 0, sizeof(*info));
-	return CALL(on, QUICK, NULL, C_GetTokenInfo, slot, info);
+	return KS_P11_CALL(on, C_GetTokenInfo, slot, info);
 }
 
 CK_RV ks_p11_mechanisms(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANISM_TYPE **out, size_t *count)
 {
 	ks_auto_mem CK_MECHANISM_TYPE *list = NULL;
 	CK_ULONG told = 0, room;
-	CK_RV rv = CALL(on, QUICK, NULL, C_GetMechanismList, slot, NULL, &told);
+	CK_RV rv = KS_P11_CALL(on, C_GetMechanismList, slot, NULL, &told);
 
 	if (rv != CKR_OK)
 		return rv;
@@ -179,7 +110,7 @@ CK_RV ks_p11_mechanisms(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANIS
 	if (!list)
 		return CKR_HOST_MEMORY;
 	told = room;
-	rv = CALL(on, QUICK, NULL, C_GetMechanismList, slot, list, &told);
+	rv = KS_P11_CALL(on, C_GetMechanismList, slot, list, &told);
 	if (rv != CKR_OK)
 		return rv;
 	if (told > room)
@@ -192,7 +123,7 @@ CK_RV ks_p11_mechanisms(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANIS
 CK_RV ks_p11_init_token(const struct ks_p11_on *on, CK_SLOT_ID slot, const char *pin, size_t pin_size,
 			const unsigned char label[32])
 {
-	return CALL(on, LONG, NULL, C_InitToken, slot, (CK_UTF8CHAR *)pin, pin_size, (CK_UTF8CHAR *)label);
+	return KS_P11_CALL(on, C_InitToken, slot, (CK_UTF8CHAR *)pin, pin_size, (CK_UTF8CHAR *)label);
 }
 
 /* ---- sessions and PINs ---- */
@@ -200,7 +131,7 @@ CK_RV ks_p11_init_token(const struct ks_p11_on *on, CK_SLOT_ID slot, const char 
 CK_RV ks_p11_open_session(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE *session)
 {
 	CK_SESSION_HANDLE got = CK_INVALID_HANDLE;
-	CK_RV rv = CALL(on, QUICK, flags & CKF_RW_SESSION ? "read-write" : "read-only", C_OpenSession, slot,
+	CK_RV rv = KS_P11_CALL(on, C_OpenSession, slot,
 			flags | CKF_SERIAL_SESSION, NULL, NULL, &got);
 
 	if (rv == CKR_OK && got == CK_INVALID_HANDLE)
@@ -212,41 +143,35 @@ CK_RV ks_p11_open_session(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_FLAGS 
 
 CK_RV ks_p11_close_session(const struct ks_p11_on *on, CK_SESSION_HANDLE session)
 {
-	return CALL(on, QUICK, NULL, C_CloseSession, session);
+	return KS_P11_CALL(on, C_CloseSession, session);
 }
 
 CK_RV ks_p11_session_info(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_SESSION_INFO *info)
 {
 	memset(info, 0, sizeof(*info));
-	return CALL(on, QUICK, NULL, C_GetSessionInfo, session, info);
-}
-
-static const char *user_word(CK_USER_TYPE user)
-{
-	return user == CKU_SO ? "security officer" : user == CKU_CONTEXT_SPECIFIC ? "context" : "user";
+	return KS_P11_CALL(on, C_GetSessionInfo, session, info);
 }
 
 CK_RV ks_p11_login(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_USER_TYPE user, const char *pin,
 		   size_t pin_size)
 {
-	return CALL(on, on->pin_pad ? LONG : QUICK, user_word(user), C_Login, session, user, (CK_UTF8CHAR *)pin,
-		    pin_size);
+	return KS_P11_CALL(on, C_Login, session, user, (CK_UTF8CHAR *)pin, pin_size);
 }
 
 CK_RV ks_p11_logout(const struct ks_p11_on *on, CK_SESSION_HANDLE session)
 {
-	return CALL(on, QUICK, NULL, C_Logout, session);
+	return KS_P11_CALL(on, C_Logout, session);
 }
 
 CK_RV ks_p11_init_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *pin, size_t pin_size)
 {
-	return CALL(on, LONG, NULL, C_InitPIN, session, (CK_UTF8CHAR *)pin, pin_size);
+	return KS_P11_CALL(on, C_InitPIN, session, (CK_UTF8CHAR *)pin, pin_size);
 }
 
 CK_RV ks_p11_set_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *old_pin, size_t old_size,
 		     const char *new_pin, size_t new_size)
 {
-	return CALL(on, LONG, NULL, C_SetPIN, session, (CK_UTF8CHAR *)old_pin, old_size, (CK_UTF8CHAR *)new_pin,
+	return KS_P11_CALL(on, C_SetPIN, session, (CK_UTF8CHAR *)old_pin, old_size, (CK_UTF8CHAR *)new_pin,
 		    new_size);
 }
 
@@ -265,7 +190,7 @@ static CK_RV find_all(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_
 			return KS_CKR_ENDLESS;
 		if (ks_array_grow(found, &capacity, *total + PAGE, sizeof(**found)) < 0)
 			return CKR_HOST_MEMORY;
-		rv = CALL(on, QUICK, NULL, C_FindObjects, session, *found + *total, PAGE, &got);
+		rv = KS_P11_CALL(on, C_FindObjects, session, *found + *total, PAGE, &got);
 		if (rv != CKR_OK)
 			return rv;
 		if (got > PAGE)
@@ -282,15 +207,15 @@ CK_RV ks_p11_find(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTR
 	ks_auto_mem CK_OBJECT_HANDLE *found = NULL;
 	size_t total = 0;
 	const char *failed;
-	CK_RV rv = CALL(on, QUICK, NULL, C_FindObjectsInit, session, wanted, wanted_count), final;
+	CK_RV rv = KS_P11_CALL(on, C_FindObjectsInit, session, wanted, wanted_count), final;
 
 	if (rv != CKR_OK)
 		return rv;
 	rv = find_all(on, session, &found, &total);
-	failed = last_function;
-	final = CALL(on, QUICK, NULL, C_FindObjectsFinal, session);
+	failed = ks_p11_last_call();
+	final = KS_P11_CALL(on, C_FindObjectsFinal, session);
 	if (rv != CKR_OK)
-		last_function = failed;
+		ks_p11_note_call(failed);
 	if (rv == CKR_OK)
 		rv = final;
 	if (rv != CKR_OK)
@@ -317,7 +242,7 @@ CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, C
 		return CKR_ARGUMENTS_BAD;
 	for (CK_ULONG i = 0; i < count; i++)
 		rooms[i] = attributes[i].ulValueLen;
-	rv = CALL(on, QUICK, NULL, C_GetAttributeValue, session, object, attributes, count);
+	rv = KS_P11_CALL(on, C_GetAttributeValue, session, object, attributes, count);
 	if (rv != CKR_OK && !partial(rv))
 		return rv;
 	for (CK_ULONG i = 0; i < count; i++) {
@@ -337,7 +262,7 @@ CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJ
 	ks_auto(buffer) buffer = NULL;
 	CK_ATTRIBUTE attribute = { type, NULL, 0 };
 	CK_ULONG room;
-	CK_RV rv = CALL(on, QUICK, NULL, C_GetAttributeValue, session, object, &attribute, 1);
+	CK_RV rv = KS_P11_CALL(on, C_GetAttributeValue, session, object, &attribute, 1);
 
 	if (rv != CKR_OK && !partial(rv))
 		return rv;
@@ -351,7 +276,7 @@ CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJ
 	buffer = ks_buffer_new(room + 1);
 	if (!buffer || !(attribute.pValue = ks_buffer_room(buffer, room)))
 		return CKR_HOST_MEMORY;
-	rv = CALL(on, QUICK, NULL, C_GetAttributeValue, session, object, &attribute, 1);
+	rv = KS_P11_CALL(on, C_GetAttributeValue, session, object, &attribute, 1);
 	if (rv != CKR_OK)
 		return rv;
 	if (attribute.ulValueLen > room)
@@ -364,14 +289,14 @@ CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJ
 CK_RV ks_p11_set_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
 			    CK_ATTRIBUTE *attributes, CK_ULONG count)
 {
-	return CALL(on, QUICK, NULL, C_SetAttributeValue, session, object, attributes, count);
+	return KS_P11_CALL(on, C_SetAttributeValue, session, object, attributes, count);
 }
 
 CK_RV ks_p11_create(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, CK_ULONG count,
 		    CK_OBJECT_HANDLE *object)
 {
 	CK_OBJECT_HANDLE got = CK_INVALID_HANDLE;
-	CK_RV rv = CALL(on, QUICK, NULL, C_CreateObject, session, attributes, count, &got);
+	CK_RV rv = KS_P11_CALL(on, C_CreateObject, session, attributes, count, &got);
 
 	if (rv == CKR_OK && got == CK_INVALID_HANDLE)
 		return KS_CKR_HANDLE;
@@ -382,7 +307,7 @@ CK_RV ks_p11_create(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_AT
 
 CK_RV ks_p11_destroy(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 {
-	return CALL(on, QUICK, NULL, C_DestroyObject, session, object);
+	return KS_P11_CALL(on, C_DestroyObject, session, object);
 }
 
 CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
@@ -390,7 +315,7 @@ CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK
 		       CK_ULONG private_count, CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key)
 {
 	CK_OBJECT_HANDLE made_public = CK_INVALID_HANDLE, made_private = CK_INVALID_HANDLE;
-	CK_RV rv = CALL(on, LONG, ks_p11_mechanism_name(mechanism->mechanism), C_GenerateKeyPair, session, mechanism,
+	CK_RV rv = KS_P11_CALL(on, C_GenerateKeyPair, session, mechanism,
 			public_half, public_count, private_half, private_count, &made_public, &made_private);
 
 	if (rv == CKR_OK &&
@@ -418,14 +343,14 @@ static CK_RV believe_length(size_t *size, CK_RV rv, CK_ULONG length)
 CK_RV ks_p11_sign_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 		       CK_OBJECT_HANDLE key)
 {
-	return CALL(on, QUICK, ks_p11_mechanism_name(mechanism->mechanism), C_SignInit, session, mechanism, key);
+	return KS_P11_CALL(on, C_SignInit, session, mechanism, key);
 }
 
 CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
 		  size_t *size)
 {
 	CK_ULONG length = *size;
-	CK_RV rv = CALL(on, QUICK, NULL, C_Sign, session, (CK_BYTE *)text.data, text.size, out, &length);
+	CK_RV rv = KS_P11_CALL(on, C_Sign, session, (CK_BYTE *)text.data, text.size, out, &length);
 
 	return believe_length(size, rv, length);
 }
@@ -433,14 +358,14 @@ CK_RV ks_p11_sign(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct 
 CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 			  CK_OBJECT_HANDLE key)
 {
-	return CALL(on, QUICK, ks_p11_mechanism_name(mechanism->mechanism), C_DecryptInit, session, mechanism, key);
+	return KS_P11_CALL(on, C_DecryptInit, session, mechanism, key);
 }
 
 CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
 		     size_t *size)
 {
 	CK_ULONG length = *size;
-	CK_RV rv = CALL(on, QUICK, NULL, C_Decrypt, session, (CK_BYTE *)text.data, text.size, out, &length);
+	CK_RV rv = KS_P11_CALL(on, C_Decrypt, session, (CK_BYTE *)text.data, text.size, out, &length);
 
 	return believe_length(size, rv, length);
 }

@@ -11,6 +11,7 @@
 #define KS_P11_CALLS_H
 
 #include "context.h"
+#include "names.h"
 
 #include <p11-kit/pkcs11.h>
 
@@ -23,6 +24,7 @@
 #define KS_CKR_VERSION (CKR_VENDOR_DEFINED | 0x6b730006UL) /* a Cryptoki version that does not exist */
 #define KS_CKR_SIGNATURE (CKR_VENDOR_DEFINED | 0x6b730007UL) /* a signature that does not verify */
 #define KS_CKR_VALUE (CKR_VENDOR_DEFINED | 0x6b730008UL) /* an object that is not what was just written */
+#define KS_CKR_STOPPED (CKR_VENDOR_DEFINED | 0x6b730009UL) /* not made, because the host wants to end */
 
 #define KS_P11_SLOTS 4096 /* slots of one module */
 #define KS_P11_MECHANISMS 4096 /* mechanisms of one token */
@@ -113,7 +115,5 @@ int ks_p11_sentence(char *out, size_t room, const struct ks_p11_on *on, CK_RV rv
 int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv);
 /* The name of the call that this thread made last. */
 const char *ks_p11_last_call(void);
-/* "CKM_ECDSA", or NULL. */
-const char *ks_p11_mechanism_name(CK_MECHANISM_TYPE type);
 
 #endif

@@ -94,6 +94,7 @@ static const struct code_row codes[] = {
 	{ KS_CKR_ENDLESS, "list without end", KS_ELIES, "gives a list that does not end" },
 	{ KS_CKR_VERSION, "version unknown", KS_ELIES, "claims a version of PKCS#11 that does not exist" },
 	{ KS_CKR_VALUE, "other than written", KS_ELIES, "gives back something other than what was written" },
+	{ KS_CKR_STOPPED, "stopped", KS_ECANCELLED, "was left alone, because the command was told to stop" },
 	{ KS_CKR_SIGNATURE, "signature does not verify", KS_EPROOF,
 	  "gave a signature that does not verify with the public key" },
 };
@@ -128,100 +129,4 @@ int ks_p11_sentence(char *out, size_t room, const struct ks_p11_on *on, CK_RV rv
 	snprintf(out, room, "%s %s %s", on->token ? "token" : "module", on->token ? on->token : on->module->shown,
 		 row ? row->words : "gives an answer that is not in the standard");
 	return ks_p11_status(rv);
-}
-
-#define NAME(type)                                                                                                     \
-	{                                                                                                              \
-		type, #type                                                                                            \
-	}
-static const struct mechanism_row {
-	CK_MECHANISM_TYPE type;
-	const char *name;
-} mechanisms[] = {
-	NAME(CKM_RSA_PKCS_KEY_PAIR_GEN),
-	NAME(CKM_RSA_PKCS),
-	NAME(CKM_RSA_9796),
-	NAME(CKM_RSA_X_509),
-	NAME(CKM_MD5_RSA_PKCS),
-	NAME(CKM_SHA1_RSA_PKCS),
-	NAME(CKM_SHA224_RSA_PKCS),
-	NAME(CKM_SHA256_RSA_PKCS),
-	NAME(CKM_SHA384_RSA_PKCS),
-	NAME(CKM_SHA512_RSA_PKCS),
-	NAME(CKM_RSA_PKCS_OAEP),
-	NAME(CKM_RSA_PKCS_PSS),
-	NAME(CKM_SHA1_RSA_PKCS_PSS),
-	NAME(CKM_SHA224_RSA_PKCS_PSS),
-	NAME(CKM_SHA256_RSA_PKCS_PSS),
-	NAME(CKM_SHA384_RSA_PKCS_PSS),
-	NAME(CKM_SHA512_RSA_PKCS_PSS),
-	NAME(CKM_RSA_X9_31_KEY_PAIR_GEN),
-	NAME(CKM_DSA_KEY_PAIR_GEN),
-	NAME(CKM_DSA),
-	NAME(CKM_DSA_SHA1),
-	NAME(CKM_DSA_PARAMETER_GEN),
-	NAME(CKM_DH_PKCS_KEY_PAIR_GEN),
-	NAME(CKM_DH_PKCS_DERIVE),
-	NAME(CKM_DH_PKCS_PARAMETER_GEN),
-	NAME(CKM_EC_KEY_PAIR_GEN),
-	NAME(CKM_ECDSA),
-	NAME(CKM_ECDSA_SHA1),
-	NAME(CKM_ECDSA_SHA224),
-	NAME(CKM_ECDSA_SHA256),
-	NAME(CKM_ECDSA_SHA384),
-	NAME(CKM_ECDSA_SHA512),
-	NAME(CKM_ECDH1_DERIVE),
-	NAME(CKM_ECDH1_COFACTOR_DERIVE),
-	NAME(CKM_EC_EDWARDS_KEY_PAIR_GEN),
-	NAME(CKM_EDDSA),
-	NAME(CKM_MD5),
-	NAME(CKM_SHA_1),
-	NAME(CKM_SHA224),
-	NAME(CKM_SHA256),
-	NAME(CKM_SHA384),
-	NAME(CKM_SHA512),
-	NAME(CKM_MD5_HMAC),
-	NAME(CKM_SHA_1_HMAC),
-	NAME(CKM_SHA224_HMAC),
-	NAME(CKM_SHA256_HMAC),
-	NAME(CKM_SHA384_HMAC),
-	NAME(CKM_SHA512_HMAC),
-	NAME(CKM_GENERIC_SECRET_KEY_GEN),
-	NAME(CKM_DES_KEY_GEN),
-	NAME(CKM_DES2_KEY_GEN),
-	NAME(CKM_DES3_KEY_GEN),
-	NAME(CKM_DES_ECB),
-	NAME(CKM_DES_CBC),
-	NAME(CKM_DES_CBC_PAD),
-	NAME(CKM_DES3_ECB),
-	NAME(CKM_DES3_CBC),
-	NAME(CKM_DES3_CBC_PAD),
-	NAME(CKM_DES3_CMAC),
-	NAME(CKM_AES_KEY_GEN),
-	NAME(CKM_AES_ECB),
-	NAME(CKM_AES_CBC),
-	NAME(CKM_AES_CBC_PAD),
-	NAME(CKM_AES_CTR),
-	NAME(CKM_AES_GCM),
-	NAME(CKM_AES_CCM),
-	NAME(CKM_AES_CMAC),
-	NAME(CKM_AES_KEY_WRAP),
-	NAME(CKM_AES_KEY_WRAP_PAD),
-	NAME(CKM_DES_ECB_ENCRYPT_DATA),
-	NAME(CKM_DES_CBC_ENCRYPT_DATA),
-	NAME(CKM_DES3_ECB_ENCRYPT_DATA),
-	NAME(CKM_DES3_CBC_ENCRYPT_DATA),
-	NAME(CKM_AES_ECB_ENCRYPT_DATA),
-	NAME(CKM_AES_CBC_ENCRYPT_DATA),
-	NAME(CKM_CONCATENATE_DATA_AND_BASE),
-	NAME(CKM_CONCATENATE_BASE_AND_DATA),
-};
-
-const char *ks_p11_mechanism_name(CK_MECHANISM_TYPE type)
-{
-	for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
-		if (mechanisms[i].type == type)
-			return mechanisms[i].name;
-	}
-	return NULL;
 }

@@ -509,12 +509,12 @@ static CK_RV session_open(struct ks_p11_token *token, CK_SESSION_HANDLE *session
 
 static struct timespec deadline_of(const struct ks_p11_token *token)
 {
-	const struct ks_settings *settings = ks_settings(token->ctx);
+	unsigned most = ks_settings(token->ctx)->deadline_ms[KS_DEADLINE_MAKE];
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += settings->long_deadline_ms / 1000;
-	until.tv_nsec += (long)(settings->long_deadline_ms % 1000) * 1000000;
+	until.tv_sec += most / 1000;
+	until.tv_nsec += (long)(most % 1000) * 1000000;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;

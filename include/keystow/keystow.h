@@ -126,12 +126,13 @@ struct ks_trace {
 	const char *function;	/* "C_Sign" */
 	const char *module;	/* path or name of the module */
 	const char *token;	/* label of the token concerned, or NULL */
-	const char *detail;	/* arguments, secrets masked, or NULL */
+	const char *detail;	/* arguments, or after the call results; secrets masked; NULL unless ks_settings.trace_detail */
 	unsigned deadline_ms;	/* how long the call may last by the settings */
 	bool leave;
 	unsigned long rv;	/* CK_RV */
 	unsigned long microseconds;
 	const char *address;	/* what is being looked for in the module, while `token` is not known; or NULL */
+	const char *answer;	/* name of `rv` ("CKR_OK"), or NULL */
 };
 
 /*
@@ -146,6 +147,19 @@ struct ks_hooks {
 	void *user;
 };
 
+/* How long a call into a module may last is set by what it does. */
+enum ks_deadline {
+	KS_DEADLINE_LOOK,	/* what is there: slots, tokens, sessions, searches, attributes */
+	KS_DEADLINE_LOGIN,	/* checking a PIN */
+	KS_DEADLINE_USE,	/* signing, decrypting, deriving, wrapping */
+	KS_DEADLINE_WRITE,	/* objects made, changed, destroyed */
+	KS_DEADLINE_END,	/* logging out, closing, finalising */
+	KS_DEADLINE_MAKE,	/* keys made in the device */
+	KS_DEADLINE_INIT,	/* tokens initialised, PINs set */
+	KS_DEADLINE_PAD,	/* a person at the token's own pad */
+	KS_DEADLINES
+};
+
 /* All zero is a good default. Strings are copied by ks_ctx_new. */
 struct ks_settings {
 	struct ks_hooks hooks;
@@ -158,6 +172,11 @@ struct ks_settings {
 	size_t max_file;		/* largest file that is read; 0 = 64 MiB */
 	bool follow;			/* a symbolic link as target is followed once */
 	bool allow_last_try;		/* the last PIN try may be spent: a person asked for it */
+	bool trace_detail;		/* the trace hook is told arguments and results too, which takes time */
+	unsigned deadline_ms[KS_DEADLINES];	/* 0 = long_deadline_ms from MAKE on, call_deadline_ms before it */
+	/* Once this is not 0, calls into modules fail with KS_ECANCELLED, but for those that put something away; or NULL. A signal
+	 * handler may set it. Borrowed for the context's life. */
+	const volatile int *stop;
 };
 
 /* KS_ENOMEM, or KS_EBUG when locked memory for secrets cannot be set up at all. */

@@ -283,6 +283,11 @@ static void settings_fill(struct ks_settings *settings)
 		settings->call_deadline_ms = 30 * 1000;
 	if (!settings->long_deadline_ms)
 		settings->long_deadline_ms = 600 * 1000;
+	for (int i = 0; i < KS_DEADLINES; i++) {
+		if (!settings->deadline_ms[i])
+			settings->deadline_ms[i] = i < KS_DEADLINE_MAKE ? settings->call_deadline_ms
+									: settings->long_deadline_ms;
+	}
 	if (!settings->max_iterations)
 		settings->max_iterations = 10 * 1000 * 1000;
 	if (!settings->max_file)

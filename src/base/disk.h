@@ -81,5 +81,7 @@ int ks_disk_write(struct ks_ctx *ctx, const char *path, struct ks_bytes content,
 
 /* Deletes a plain file that keystow keeps for itself; absent is fine. KS_EFILEKIND, KS_EIO. */
 int ks_disk_remove(struct ks_ctx *ctx, const char *path);
+/* A descriptor that writes behind what `path` has; new files have mode 0600. Only a regular file, and no symbolic link to one. */
+int ks_disk_append(int *out, struct ks_ctx *ctx, const char *path);
 
 #endif

@@ -79,7 +79,7 @@ static const struct status_row rows[] = {
 	  "Plug it in and run the command again. What was finished before is listed." },
 	{ KS_EDEADLINE, "a device did not answer in time",
 	  "Another process may hold it, or it hangs. Stores change in one step, so nothing is half written. call-deadline-ms "
-	  "in the configuration sets the limit." },
+	  "in the configuration sets the limit, use-deadline-ms and its like those of single kinds of call." },
 	{ KS_EIO, "reading or writing failed", "The cause names the system's reason." },
 	{ KS_EFULL, "the disk or the quota is full", "Free some room and run it again; the old file is untouched." },
 	{ KS_ELIES, "a token gave an impossible answer",

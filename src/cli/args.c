@@ -101,6 +101,7 @@ static int set_value(struct args *args, const struct option_row *row, const char
 
 	switch (row->kind) {
 	case OPTION_TEXT:
+	case OPTION_MAYBE:
 		*(const char **)field = value;
 		return 0;
 	case OPTION_WORDS:
@@ -178,7 +179,7 @@ static int note_used(struct args *args, const struct option_row *row)
 
 static bool takes_value(const struct option_row *row)
 {
-	return row->kind != OPTION_FLAG && row->kind != OPTION_COUNT;
+	return row->kind != OPTION_FLAG && row->kind != OPTION_COUNT && row->kind != OPTION_MAYBE;
 }
 
 static int set_option(struct args *args, const struct option_row *row, const char *value)
@@ -210,6 +211,9 @@ static int parse_long(struct args *args, const char *word, const char *next, boo
 	}
 	if (!row)
 		return unknown_option(args, word, length);
+	if (row->kind == OPTION_MAYBE)
+		return equals && !equals[1] ? usage(args, "--%s= wants a value behind it", row->name)
+					    : set_option(args, row, equals ? equals + 1 : "");
 	if (!takes_value(row))
 		return equals ? usage(args, "--%s takes no value", row->name) : set_option(args, row, NULL);
 	if (equals)

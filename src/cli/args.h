@@ -50,7 +50,7 @@ struct words {
 };
 
 struct options {
-	bool help, version, man_options, json, quiet, no_input, trace, follow, allow_last_try;
+	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
 		unblock;
 	bool no_password, tree;
@@ -58,6 +58,7 @@ struct options {
 	uint64_t max_iterations;
 	int64_t expires_within; /* seconds; 0 = not asked */
 	struct ks_keyspec type;
+	const char *trace; /* file, "" = standard error */
 	const char *config, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
 	const char *so_pin_source, *subject, *profile, *ca, *from, *output, *label, *key, *anchors;
 	struct words san;
@@ -67,6 +68,7 @@ enum option_kind {
 	OPTION_FLAG,
 	OPTION_COUNT, /* each mention adds one */
 	OPTION_TEXT,
+	OPTION_MAYBE, /* a text behind =, or none, which is "" */
 	OPTION_WORDS, /* may be repeated */
 	OPTION_NUMBER, /* unsigned, above 0 */
 	OPTION_ROUNDS, /* uint64_t, above 0 */

@@ -112,7 +112,7 @@ static int finish(struct run *run, int rc)
 
 int main(int argc, char **argv)
 {
-	struct run run = { .out.to = stdout };
+	struct run run = { .out.to = stdout, .trace = -1 };
 	int rc, code;
 
 	streams_fill();

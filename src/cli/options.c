@@ -93,8 +93,10 @@ const struct option_row option_rows[] = {
 	{ "to-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the target store comes from", AT(to_pin_source),
 	  IN(COPY) | IN(DIFF) | IN(INSTALL) | IN(MERGE) },
-	{ "trace", 0, OPTION_FLAG, NULL, VALUE_NONE,
-	  "tell every call into a PKCS#11 module on standard error, secrets masked", AT(trace), EVERYWHERE },
+	{ "trace", 0, OPTION_MAYBE, NULL, VALUE_NONE,
+	  "tell every call into a PKCS#11 module on standard error, or with --trace=FILE behind what FILE has; secrets are "
+	  "masked",
+	  AT(trace), EVERYWHERE },
 	{ "tree", 0, OPTION_FLAG, NULL, VALUE_NONE, "show each entry with the chain above it", AT(tree), IN(LIST) },
 	{ "type", 0, OPTION_KEYSPEC, "TYPE", VALUE_TYPE,
 	  "kind of key: p256, p384, p521, rsa:2048, rsa:3072, rsa:4096, ed25519", AT(type),

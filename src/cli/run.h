@@ -20,6 +20,7 @@ struct run {
 	int first; /* the first failure that was reported, 0 = none */
 	int no; /* the first KS_NO_... answer of a store, 0 = none */
 	size_t told; /* notices that were told already */
+	int trace; /* the descriptor that calls into modules are told to, -1 = none */
 };
 
 /* The n-th operand, counted from 0; NULL behind the last. */

@@ -16,13 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEADLINE_MOST 86400000 /* a day */
 #define SYSTEM_CONFIG "/etc/keystow/config"
 
 static void on_trace(void *user, const struct ks_trace *event)
 {
 	const struct run *run = user;
 
-	watchdog_trace(event, run->options->trace);
+	watchdog_trace(event, run->trace);
 }
 
 /* $VARIABLE/keystow, or ~/FALLBACK/keystow; relative values count as unset (XDG Base Directory 0.8). NULL = neither. */
@@ -60,6 +61,16 @@ static int read_files(struct ks_ctx *ctx, const char *const files[2])
 	return rc;
 }
 
+static const struct deadline_row {
+	const char *key;
+	enum ks_deadline deadline;
+} deadlines[] = {
+	{ "look-deadline-ms", KS_DEADLINE_LOOK }, { "login-deadline-ms", KS_DEADLINE_LOGIN },
+	{ "use-deadline-ms", KS_DEADLINE_USE },   { "write-deadline-ms", KS_DEADLINE_WRITE },
+	{ "end-deadline-ms", KS_DEADLINE_END },   { "make-deadline-ms", KS_DEADLINE_MAKE },
+	{ "init-deadline-ms", KS_DEADLINE_INIT }, { "pad-deadline-ms", KS_DEADLINE_PAD },
+};
+
 static int number_of(uint64_t *out, struct ks_ctx *ctx, const char *key, uint64_t most)
 {
 	const char *value = ks_config_get(ctx, "defaults", NULL, key);
@@ -76,15 +87,30 @@ static int number_of(uint64_t *out, struct ks_ctx *ctx, const char *key, uint64_
 	return 0;
 }
 
+static int deadlines_from_config(struct ks_settings *settings, struct ks_ctx *ctx)
+{
+	uint64_t call = 0, longer = 0;
+	int rc = number_of(&call, ctx, "call-deadline-ms", DEADLINE_MOST);
+
+	if (rc == 0)
+		rc = number_of(&longer, ctx, "long-deadline-ms", DEADLINE_MOST);
+	for (size_t i = 0; rc == 0 && i < sizeof(deadlines) / sizeof(deadlines[0]); i++) {
+		uint64_t own = 0;
+
+		rc = number_of(&own, ctx, deadlines[i].key, DEADLINE_MOST);
+		settings->deadline_ms[deadlines[i].deadline] = (unsigned)own;
+	}
+	settings->call_deadline_ms = (unsigned)call;
+	settings->long_deadline_ms = (unsigned)longer;
+	return rc;
+}
+
 /* What the configuration says, where no option says otherwise. */
 static int from_config(struct ks_settings *settings, struct ks_ctx *ctx)
 {
-	uint64_t wait = settings->wait_seconds, call = 0, longer = 0, rounds = settings->max_iterations;
-	int rc;
+	uint64_t wait = settings->wait_seconds, rounds = settings->max_iterations;
+	int rc = deadlines_from_config(settings, ctx);
 
-	rc = number_of(&call, ctx, "call-deadline-ms", 86400000);
-	if (rc == 0)
-		rc = number_of(&longer, ctx, "long-deadline-ms", 86400000);
 	if (rc == 0 && !wait)
 		rc = number_of(&wait, ctx, "wait", 1000000);
 	if (rc == 0 && !rounds)
@@ -92,8 +118,6 @@ static int from_config(struct ks_settings *settings, struct ks_ctx *ctx)
 	if (rc < 0)
 		return rc;
 	settings->wait_seconds = (unsigned)wait;
-	settings->call_deadline_ms = (unsigned)call;
-	settings->long_deadline_ms = (unsigned)longer;
 	settings->max_iterations = rounds;
 	if (!settings->module)
 		settings->module = ks_config_get(ctx, "defaults", NULL, "module");
@@ -133,6 +157,18 @@ static int check_sources(struct run *run)
 	return 0;
 }
 
+static int trace_start(struct run *run)
+{
+	const char *wanted = run->options->trace;
+
+	if (!wanted)
+		return 0;
+	if (*wanted)
+		return ks_while(run->ctx, ks_disk_append(&run->trace, run->ctx, wanted), "the trace");
+	run->trace = STDERR_FILENO;
+	return 0;
+}
+
 int settings_apply(struct run *run)
 {
 	const struct options *options = run->options;
@@ -148,6 +184,7 @@ int settings_apply(struct run *run)
 		.max_iterations = options->max_iterations,
 		.follow = options->follow,
 		.allow_last_try = options->allow_last_try && term_present(),
+		.trace_detail = options->trace != NULL,
 	};
 	int rc;
 
@@ -160,6 +197,8 @@ int settings_apply(struct run *run)
 		files[1] = own && access(own, F_OK) == 0 ? own : NULL;
 	}
 	rc = ks_ctx_new(&run->ctx, &settings);
+	if (rc == 0)
+		rc = trace_start(run);
 	if (rc == 0 && (files[0] || files[1]))
 		rc = settle(run, &settings, files);
 	return rc < 0 ? rc : check_sources(run);

@@ -10,6 +10,7 @@
  * deadline down; the thread is woken when it sleeps without a limit or for longer than the new call may take.
  */
 #include "watchdog.h"
+#include "pkcs11/words.h"
 #include "text.h"
 
 #include <pthread.h>
@@ -94,14 +95,14 @@ static void on_late(int number)
  */
 static void overdue(void)
 {
-	static const char hint[] = "is the device in order? keystow token info shows what is on it; deadlines are set "
-				   "in the configuration";
+	static const char hint[] = "another process has it, or the device hangs; keystow token info shows whether it "
+				   "answers, and deadlines are set in the configuration";
 	bool early = !dog.token[0] && dog.about[0]; /* as name_call() says it */
 	char text[sizeof(dog.about) + 2 * WORDS + 128];
 
 	if (finished_code >= 0)
 		_exit(finished_code);
-	snprintf(text, sizeof(text), "%s%s%s %s did not answer %s within %u ms, so the command ends here",
+	snprintf(text, sizeof(text), "%s%s%s %s is busy: it did not answer %s within %u ms, so the command ends here",
 		 early ? dog.about : "", early ? ": " : "", dog.token[0] ? "token" : "module",
 		 dog.token[0] ? dog.token : dog.module, dog.function, dog.allowed_ms);
 	put(isatty(STDERR_FILENO) ? "\r\033[Kkeystow: " : "keystow: ");
@@ -248,25 +249,29 @@ static void leave(void)
 		put("\r\033[K");
 }
 
-static void show(const struct ks_trace *event)
+/* One write for a line, so that threads and processes may share a file. */
+static void show(const struct ks_trace *event, int trace)
 {
-	ks_auto_mem char *detail = ks_text_show(ks_bytes_of(event->detail ? event->detail : ""));
+	ks_auto(buffer) line = ks_buffer_new(2 * KS_P11_LINE);
+	ssize_t ignored;
 
-	if (event->leave)
-		fprintf(stderr, "trace: %s -> 0x%lx, %lu us\n", event->function, event->rv, event->microseconds);
-	else
-		fprintf(stderr, "trace: %s(%s)%s%s\n", event->function, detail ? detail : "",
-			dog.token[0] ? " on " : "", dog.token);
+	if (!line)
+		return;
+	ks_buffer_text(line, trace == STDERR_FILENO ? "trace: " : "");
+	ks_p11_words_line(line, event);
+	ks_buffer_text(line, "\n");
+	ignored = write(trace, line->data, line->size);
+	(void)ignored;
 }
 
-void watchdog_trace(const struct ks_trace *event, bool shown)
+void watchdog_trace(const struct ks_trace *event, int trace)
 {
 	if (event->leave)
 		leave();
 	else
 		enter(event);
-	if (shown)
-		show(event);
+	if (trace >= 0)
+		show(event, trace);
 }
 
 /* ---- crashes ---- */

@@ -7,8 +7,8 @@
 
 #include <keystow/keystow.h>
 
-/* Is told every call into a module, before and after; `shown` tells it on standard error too. */
-void watchdog_trace(const struct ks_trace *event, bool shown);
+/* Is told every call into a module, before and after, and tells it to the descriptor `trace`, unless that is -1. */
+void watchdog_trace(const struct ks_trace *event, int trace);
 /* The address that is being worked on: it names the token while the module has not told of one. */
 void watchdog_about(const char *address);
 /* Crashes inside a module end with exit 8 from now on, crashes of our own with 70. */

@@ -6,7 +6,8 @@
  *	[store NAME]	uri, pin-source		what @NAME means
  *	[module NAME]	path, init-args, load (direct | isolated)
  *	[ca NAME]	path, pin-source
- *	[defaults]	wait, call-deadline-ms, long-deadline-ms, module, ca, max-iterations
+ *	[defaults]	wait, module, ca, max-iterations, call-deadline-ms, long-deadline-ms, and CLASS-deadline-ms, where
+ *			CLASS is look, login, use, write, end (short ones) or make, init, pad (long ones): enum ks_deadline
  */
 #ifndef KS_CONFIG_H
 #define KS_CONFIG_H
