@@ -65,6 +65,11 @@ X509 *ks_item_x509(struct ks_item *item, struct ks_ctx *ctx);
 /*
  * The key, wherever it lives: in a file it is unsealed with the store's password, in a token it stays there and only the
  * handle is given. Free with EVP_PKEY_free before ks_ctx_free. KS_EPASSWORD, KS_EPIN, KS_EALGORITHM, KS_EDAMAGED.
+ *
+ * A token's key may be used on any thread, by as many at once as like; they take turns with up to 16 sessions. When the token ended
+ * its sessions, the key opens one anew, is looked up again, and the PIN is asked for again where the last login had succeeded: once
+ * for each loss. What a child of fork has to do is told with ks_after_fork. A failure stands in OpenSSL's error queue of the
+ * thread that used the key, as a sentence.
  */
 int ks_item_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx);
 

@@ -7,8 +7,9 @@
  *  - outputs come first; a `**out` is yours to free, a returned pointer is borrowed; outputs are untouched on failure;
  *  - free functions accept NULL; sizes are bytes, times are seconds since 1970 (UTC), text is UTF-8 unless said otherwise.
  *
- * A context and everything made with it belong to one thread at a time. The library never prints, prompts, exits, reads
- * the environment, forks with open sessions, or installs signal handlers.
+ * A context and everything made with it belong to one thread at a time, with one exception: an EVP_PKEY that ks_item_pkey gave may
+ * be used and freed on any thread, by many at once, also when its private half is in a token. The library never prints, prompts,
+ * exits, reads the environment, forks with open sessions, or installs signal handlers.
  */
 #ifndef KEYSTOW_KEYSTOW_H
 #define KEYSTOW_KEYSTOW_H
@@ -139,6 +140,10 @@ struct ks_trace {
  * ask: put the secret into `into` and return 0, or return KS_ENOSECRET / KS_ECANCELLED. The library never asks twice for
  * the same try. progress: `total` 0 = not known; non-zero return cancels where that is safe. trace: must not call back.
  * Any of them may be NULL.
+ *
+ * ask and progress are called by one thread at a time, but not always by the context's: a key that wants its PIN for each signature,
+ * or whose token lost its login, asks on the thread that uses the key. ask must not use keys of the token that it is asked for.
+ * trace is called on the thread that calls the module, by several at once.
  */
 struct ks_hooks {
 	int (*ask)(void *user, struct ks_ctx *ctx, const struct ks_question *question, struct ks_secret *into);
@@ -186,6 +191,13 @@ int ks_ctx_new(struct ks_ctx **out, const struct ks_settings *settings);
  * before; KS_EBUSY, and nothing happens, while one lives.
  */
 int ks_ctx_free(struct ks_ctx *ctx);
+/*
+ * For the child of a fork, where the context of the parent still lives: call it once, on the thread that forked, before anything else
+ * with `ctx`. The parent's sessions and logins are left alone, modules are started anew, and keys and stores work again; a
+ * token asks for its PIN again where the child is not logged in. Without it keys of tokens fail cleanly in the child (KS_EGONE),
+ * and ks_ctx_free ends nothing of the parent's. Fork when no other thread is inside the library. The first failure of a module.
+ */
+int ks_after_fork(struct ks_ctx *ctx);
 
 /* The last failure: its status (0 = none), its sentence, what to do next ("" = nothing known), and the technical causes
  * ("" = none). Borrowed until the next call with `ctx`. */

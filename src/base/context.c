@@ -10,29 +10,31 @@
 #include <openssl/provider.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#define FRAME 4096	 /* bytes for a sentence, a hint, or all causes */
+#define FRAME KS_WORDS
 #define SECURE_HEAP (256 * 1024)
 
 struct kept {
 	const void *key;
 	void *state;
 	void (*end)(struct ks_ctx *ctx, void *state);
+	int (*forked)(struct ks_ctx *ctx, void *state);
 };
 
 struct ks_ctx {
 	struct ks_settings settings;
 	char *state_dir, *module;
-	int status;
-	char text[FRAME], hint[FRAME], causes[FRAME];
+	struct ks_words words;
 	struct ks_problem *notices;
 	size_t notice_count, notice_capacity;
 	struct kept *kept;
 	size_t kept_count, kept_capacity;
+	pthread_mutex_t asking; /* the host's hooks are called by one thread at a time; recursive */
 	uint64_t spent;
 	atomic_size_t users; /* keys of tokens may be freed on other threads */
 	OSSL_LIB_CTX *crypto, *legacy;
@@ -41,6 +43,26 @@ struct ks_ctx {
 };
 
 /* ---- failures ---- */
+
+static _Thread_local struct ks_words *aside;
+
+struct ks_words *ks_speak_into(struct ks_words *words)
+{
+	struct ks_words *before = aside;
+
+	aside = words;
+	return before;
+}
+
+static struct ks_words *words_of(struct ks_ctx *ctx)
+{
+	return aside ? aside : &ctx->words;
+}
+
+static const struct ks_words *words_told(const struct ks_ctx *ctx)
+{
+	return aside ? aside : &ctx->words;
+}
 
 static void __attribute__((format(printf, 2, 0))) put(char frame[FRAME], const char *format, va_list values)
 {
@@ -54,9 +76,9 @@ int ks_fail(struct ks_ctx *ctx, int status, const char *format, ...)
 	if (!ctx)
 		return status;
 	ks_forgive(ctx);
-	ctx->status = status;
+	words_of(ctx)->status = status;
 	va_start(values, format);
-	put(ctx->text, format, values);
+	put(words_of(ctx)->text, format, values);
 	va_end(values);
 	return status;
 }
@@ -68,13 +90,13 @@ int ks_while(struct ks_ctx *ctx, int rc, const char *format, ...)
 
 	if (!ctx || rc >= 0)
 		return rc;
-	if (ctx->status != rc)
+	if (words_of(ctx)->status != rc)
 		ks_fail(ctx, rc, "%s", ks_status_title(rc));
 	va_start(values, format);
 	put(doing, format, values);
 	va_end(values);
-	snprintf(whole, sizeof(whole), "%.2000s: %.2000s", doing, ctx->text);
-	memcpy(ctx->text, whole, sizeof(whole));
+	snprintf(whole, sizeof(whole), "%.2000s: %.2000s", doing, words_of(ctx)->text);
+	memcpy(words_of(ctx)->text, whole, sizeof(whole));
 	return rc;
 }
 
@@ -82,26 +104,28 @@ int ks_hint(struct ks_ctx *ctx, int rc, const char *format, ...)
 {
 	va_list values;
 
-	if (!ctx || rc >= 0 || ctx->hint[0])
+	if (!ctx || rc >= 0 || words_of(ctx)->hint[0])
 		return rc;
 	va_start(values, format);
-	put(ctx->hint, format, values);
+	put(words_of(ctx)->hint, format, values);
 	va_end(values);
 	return rc;
 }
 
 int ks_cause(struct ks_ctx *ctx, int rc, const char *format, ...)
 {
+	char *causes;
 	size_t used;
 	va_list values;
 
 	if (!ctx || rc >= 0)
 		return rc;
-	used = strlen(ctx->causes);
+	causes = words_of(ctx)->causes;
+	used = strlen(causes);
 	if (used && used + 1 < FRAME)
-		ctx->causes[used++] = '\n';
+		causes[used++] = '\n';
 	va_start(values, format);
-	vsnprintf(ctx->causes + used, FRAME - used, format, values);
+	vsnprintf(causes + used, FRAME - used, format, values);
 	va_end(values);
 	return rc;
 }
@@ -194,30 +218,33 @@ int ks_nomem(struct ks_ctx *ctx)
 
 void ks_forgive(struct ks_ctx *ctx)
 {
+	struct ks_words *words;
+
 	if (!ctx)
 		return;
-	ctx->status = 0;
-	ctx->text[0] = ctx->hint[0] = ctx->causes[0] = '\0';
+	words = words_of(ctx);
+	words->status = 0;
+	words->text[0] = words->hint[0] = words->causes[0] = '\0';
 }
 
 int ks_ctx_status(const struct ks_ctx *ctx)
 {
-	return ctx->status;
+	return words_told(ctx)->status;
 }
 
 const char *ks_ctx_text(const struct ks_ctx *ctx)
 {
-	return ctx->text;
+	return words_told(ctx)->text;
 }
 
 const char *ks_ctx_hint(const struct ks_ctx *ctx)
 {
-	return ctx->hint;
+	return words_told(ctx)->hint;
 }
 
 const char *ks_ctx_causes(const struct ks_ctx *ctx)
 {
-	return ctx->causes;
+	return words_told(ctx)->causes;
 }
 
 /* ---- notices ---- */
@@ -235,7 +262,9 @@ void ks_notice(struct ks_ctx *ctx, int status, const char *where, const char *hi
 	char text[FRAME];
 	va_list values;
 
-	if (!ctx || ks_array_grow(&ctx->notices, &ctx->notice_capacity, ctx->notice_count + 1, sizeof(*ctx->notices)))
+	/* What a key's own thread has to say goes with the failure; the list belongs to the context's thread. */
+	if (!ctx || aside ||
+	    ks_array_grow(&ctx->notices, &ctx->notice_capacity, ctx->notice_count + 1, sizeof(*ctx->notices)))
 		return;
 	va_start(values, format);
 	put(text, format, values);
@@ -325,7 +354,19 @@ static void ctx_destroy(struct ks_ctx *ctx)
 	free(ctx->kept);
 	free(ctx->state_dir);
 	free(ctx->module);
+	pthread_mutex_destroy(&ctx->asking);
 	free(ctx);
+}
+
+/* Recursive, because a host that is asked for a PIN may have to ask for the password of the file that holds it. */
+static void asking_start(struct ks_ctx *ctx)
+{
+	pthread_mutexattr_t kind;
+
+	pthread_mutexattr_init(&kind);
+	pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&ctx->asking, &kind);
+	pthread_mutexattr_destroy(&kind);
 }
 
 int ks_ctx_new(struct ks_ctx **out, const struct ks_settings *settings)
@@ -335,6 +376,7 @@ int ks_ctx_new(struct ks_ctx **out, const struct ks_settings *settings)
 
 	if (!ctx)
 		return KS_ENOMEM;
+	asking_start(ctx);
 	rc = secure_heap_start(ctx);
 	if (rc == 0)
 		rc = settings_copy(ctx, settings);
@@ -380,8 +422,29 @@ int ks_ctx_keep(struct ks_ctx *ctx, const void *key, void *state, void (*end)(st
 {
 	if (ks_array_grow(&ctx->kept, &ctx->kept_capacity, ctx->kept_count + 1, sizeof(*ctx->kept)))
 		return ks_nomem(ctx);
-	ctx->kept[ctx->kept_count++] = (struct kept){ key, state, end };
+	ctx->kept[ctx->kept_count++] = (struct kept){ key, state, end, NULL };
 	return 0;
+}
+
+void ks_ctx_keep_forked(struct ks_ctx *ctx, const void *key, int (*forked)(struct ks_ctx *ctx, void *state))
+{
+	for (size_t i = 0; i < ctx->kept_count; i++) {
+		if (ctx->kept[i].key == key)
+			ctx->kept[i].forked = forked;
+	}
+}
+
+int ks_after_fork(struct ks_ctx *ctx)
+{
+	int first = 0;
+
+	asking_start(ctx);
+	for (size_t i = 0; i < ctx->kept_count; i++) {
+		int rc = ctx->kept[i].forked ? ctx->kept[i].forked(ctx, ctx->kept[i].state) : 0;
+
+		first = first ? first : rc;
+	}
+	return first;
 }
 
 void *ks_ctx_keep_new(struct ks_ctx *ctx, const void *key, size_t size, void (*end)(struct ks_ctx *ctx, void *state))
@@ -414,8 +477,10 @@ int ks_spend(struct ks_ctx *ctx, uint64_t rounds, const char *what)
 	if (rounds > ctx->settings.max_iterations || ctx->spent > ctx->settings.max_iterations - rounds)
 		return ks_hint(ctx,
 			       ks_fail(ctx, KS_ELIMIT,
-				       "%s wants %llu key derivation rounds; the limit for one command is %llu, and %llu are spent",
-				       what, (unsigned long long)rounds, (unsigned long long)ctx->settings.max_iterations,
+				       "%s wants %llu key derivation rounds; the limit for one command is %llu, and "
+				       "%llu are spent",
+				       what, (unsigned long long)rounds,
+				       (unsigned long long)ctx->settings.max_iterations,
 				       (unsigned long long)ctx->spent),
 			       "if you trust the file, raise the limit with --max-iterations");
 	ctx->spent += rounds;
@@ -428,10 +493,13 @@ int ks_ask(struct ks_ctx *ctx, const struct ks_question *question, struct ks_sec
 	int rc;
 
 	if (!hooks->ask)
-		return ks_fail(ctx, KS_ENOSECRET, "%s needs a PIN or password, and there is nobody to ask", question->store);
+		return ks_fail(ctx, KS_ENOSECRET, "%s needs a PIN or password, and there is nobody to ask",
+			       question->store);
 	ks_forgive(ctx);
+	pthread_mutex_lock(&ctx->asking);
 	rc = hooks->ask(hooks->user, ctx, question, into);
-	if (rc < 0 && ctx->status == 0)
+	pthread_mutex_unlock(&ctx->asking);
+	if (rc < 0 && words_of(ctx)->status == 0)
 		ks_fail(ctx, rc, "%s: %s", question->store, ks_status_title(rc));
 	return rc;
 }
@@ -439,8 +507,14 @@ int ks_ask(struct ks_ctx *ctx, const struct ks_question *question, struct ks_sec
 int ks_progress(struct ks_ctx *ctx, const char *doing, uint64_t done, uint64_t total)
 {
 	const struct ks_hooks *hooks = &ctx->settings.hooks;
+	int stop;
 
-	if (hooks->progress && hooks->progress(hooks->user, doing, done, total))
+	if (!hooks->progress)
+		return 0;
+	pthread_mutex_lock(&ctx->asking);
+	stop = hooks->progress(hooks->user, doing, done, total);
+	pthread_mutex_unlock(&ctx->asking);
+	if (stop)
 		return ks_fail(ctx, KS_ECANCELLED, "%s was stopped on request", doing);
 	return 0;
 }

@@ -33,6 +33,17 @@ int ks_fail_errno(struct ks_ctx *ctx, int error, const char *format, ...) __attr
  * which ks_fail_openssl takes it up again.
  */
 void ks_raise(int status, const char *sentence);
+/*
+ * The other way for such code, when it needs functions that speak: what this thread has to say from now on, of whatever context, goes
+ * into `words` and not into the context, which belongs to another thread; notices are left out. NULL = into the context again.
+ * Returns what was set before.
+ */
+#define KS_WORDS 4096 /* bytes for a sentence, a hint, or all causes */
+struct ks_words {
+	int status;
+	char text[KS_WORDS], hint[KS_WORDS], causes[KS_WORDS];
+};
+struct ks_words *ks_speak_into(struct ks_words *words);
 int ks_nomem(struct ks_ctx *ctx);
 /* Forgets the failure, for callers that go on after one. */
 void ks_forgive(struct ks_ctx *ctx);
@@ -52,7 +63,7 @@ OSSL_LIB_CTX *ks_crypto(struct ks_ctx *ctx);
 /* A second one that has the legacy provider too (RC2, RC4, DES); NULL when the host has no legacy provider. */
 OSSL_LIB_CTX *ks_crypto_legacy(struct ks_ctx *ctx);
 
-/* Hooks. ask: KS_ENOSECRET with a sentence when the host has no hook. progress: KS_ECANCELLED when the host cancels. */
+/* Hooks, on whatever thread, one at a time. ask: KS_ENOSECRET with a sentence when the host has no hook. progress: KS_ECANCELLED when the host cancels. */
 int ks_ask(struct ks_ctx *ctx, const struct ks_question *question, struct ks_secret *into);
 int ks_progress(struct ks_ctx *ctx, const char *doing, uint64_t done, uint64_t total);
 void ks_trace(struct ks_ctx *ctx, const struct ks_trace *event);
@@ -65,6 +76,9 @@ void *ks_ctx_kept(const struct ks_ctx *ctx, const void *key);
 int ks_ctx_keep(struct ks_ctx *ctx, const void *key, void *state, void (*end)(struct ks_ctx *ctx, void *state));
 /* The same, made of `size` zeros when it is not kept yet; `end` frees it. NULL: KS_ENOMEM is told. */
 void *ks_ctx_keep_new(struct ks_ctx *ctx, const void *key, size_t size, void (*end)(struct ks_ctx *ctx, void *state));
+
+/* What ks_after_fork calls for the state kept under `key`, oldest first; the first failure is its answer. */
+void ks_ctx_keep_forked(struct ks_ctx *ctx, const void *key, int (*forked)(struct ks_ctx *ctx, void *state));
 
 /* Stores, sets and items that live count themselves, so that ks_ctx_free can refuse. */
 void ks_ctx_use(struct ks_ctx *ctx);
