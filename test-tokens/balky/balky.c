@@ -85,7 +85,7 @@ static bool load(void)
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
-	if (!real) {
+	if (!real || call_ended()) {
 		if (!load()) {
 			fprintf(stderr, "balky: BALKY_MODULE does not name a PKCS#11 module\n");
 			return CKR_GENERAL_ERROR;

@@ -14,6 +14,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long counts[FUNCTIONS], total;
+static bool ended;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...)
@@ -112,7 +113,21 @@ CK_RV call_leave(const struct call *call, CK_RV rv)
 		kill(getpid(), SIGKILL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	rv = after ? after->number : rv;
+	if (call->function == F_C_Finalize && rv == CKR_OK)
+		ended = true;
 	say("< %d %lu %s 0x%lx %ld\n", (int)getpid(), call->overall, function_name(call->function), rv,
 	    (now.tv_sec - call->since.tv_sec) * 1000000 + (now.tv_nsec - call->since.tv_nsec) / 1000);
 	return rv;
+}
+
+bool call_ended(void)
+{
+	bool was = ended;
+
+	if (was) {
+		memset(counts, 0, sizeof counts);
+		total = 0;
+	}
+	ended = false;
+	return was;
 }

@@ -33,6 +33,8 @@ extern CK_FUNCTION_LIST *real;
 CK_RV call_enter(struct call *call, enum function function, CK_SESSION_HANDLE session);
 /* What the schedule wants after it. Gives what the caller shall see. */
 CK_RV call_leave(const struct call *call, CK_RV rv);
+/* Was the module finalised since this was asked last? Then all is counted anew. */
+bool call_ended(void);
 /* The row of that action that this call meets; NULL = none. */
 const struct row *call_row(const struct call *call, enum action action);
 

@@ -113,16 +113,34 @@ CK_RV told_C_GetTokenInfo(const struct call *call, CK_SLOT_ID slot_id, CK_TOKEN_
 
 /* ---- keys that want a PIN for each signature -------------------------------------------------------------------- */
 
-static bool may_sign; /* a context-specific login came between C_SignInit and C_Sign */
+/*
+ * The session whose context-specific login came between the start of an operation and its end. One for the whole token, as on a
+ * card: what is started or confirmed elsewhere in between takes the permission away.
+ */
+static _Atomic CK_SESSION_HANDLE confirmed;
 
-static CK_RV context_login(const CK_BYTE *pin, CK_ULONG pin_len)
+static CK_RV context_login(CK_SESSION_HANDLE session, const CK_BYTE *pin, CK_ULONG pin_len)
 {
-	const struct row *row = schedule_any(A_ALWAYS);
+	const struct row *row = schedule_any(A_ALWAYS), *pad = schedule_any(A_PIN_PAD);
+	bool right;
 
 	if (!row)
 		return CKR_OPERATION_NOT_INITIALIZED;
-	may_sign = pin_len == strlen(row->value) && !memcmp(pin, row->value, pin_len);
-	return may_sign ? CKR_OK : CKR_PIN_INCORRECT;
+	right = pin ? pin_len == strlen(row->value) && !memcmp(pin, row->value, pin_len) : pad != NULL;
+	confirmed = right ? session : CK_INVALID_HANDLE;
+	return right ? CKR_OK : CKR_PIN_INCORRECT;
+}
+
+/* May the operation go on? It may once. */
+static bool use_confirmed(CK_SESSION_HANDLE session, bool ends)
+{
+	if (!schedule_any(A_ALWAYS))
+		return true;
+	if (confirmed != session)
+		return false;
+	if (ends)
+		confirmed = CK_INVALID_HANDLE;
+	return true;
 }
 
 CK_RV told_C_Login(const struct call *call, CK_SESSION_HANDLE session, CK_USER_TYPE user_type, CK_BYTE *pin,
@@ -134,7 +152,7 @@ CK_RV told_C_Login(const struct call *call, CK_SESSION_HANDLE session, CK_USER_T
 	if (tries_gone())
 		return CKR_PIN_LOCKED;
 	if (user_type == CKU_CONTEXT_SPECIFIC)
-		return tries_count(context_login(pin, pin_len));
+		return tries_count(context_login(session, pin, pin_len));
 	if (pad && !pin)
 		return real->C_Login(session, user_type, (CK_BYTE *)pad->value, strlen(pad->value));
 	return tries_count(real->C_Login(session, user_type, pin, pin_len));
@@ -150,7 +168,7 @@ CK_RV told_C_SetPIN(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE 
 CK_RV told_C_SignInit(const struct call *call, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
 	(void)call;
-	may_sign = false;
+	confirmed = CK_INVALID_HANDLE;
 	return real->C_SignInit(session, mechanism, key);
 }
 
@@ -159,12 +177,11 @@ CK_RV told_C_Sign(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE *d
 {
 	CK_RV rv;
 
-	if (schedule_any(A_ALWAYS) && !may_sign)
+	if (!use_confirmed(session, signature != NULL))
 		return CKR_USER_NOT_LOGGED_IN;
 	rv = real->C_Sign(session, data, data_len, signature, signature_len);
 	if (rv == CKR_OK && signature && call_row(call, A_GARBAGE))
 		memset(signature, 0x5a, *signature_len);
-	may_sign = may_sign && !signature;
 	bend(call, signature_len);
 	return rv;
 }

@@ -5,7 +5,8 @@
  *	FUNCTION NTH ACTION [VALUE]
  *
  * FUNCTION is a Cryptoki name or `*` for whatever call; NTH counts from 1, per function (for `*`: over all calls of the
- * process), as `3`, `3+` (from the third on) or `*` (always). The actions stand in schedule.c's table.
+ * process), as `3`, `3+` (from the third on) or `*` (always). When the module was finalised and is loaded again, the file is read
+ * and all is counted anew. The actions stand in schedule.c's table.
  */
 #ifndef BALKY_SCHEDULE_H
 #define BALKY_SCHEDULE_H
