@@ -204,8 +204,22 @@ static int init(struct ks_p11_token *token, const struct ks_where *where, const 
 		       "keystow token pin '%s' --unblock sets it", token->uri);
 }
 
+static int act(struct ks_p11_token *token, const struct ks_where *where, const struct ks_admin *admin)
+{
+	switch (admin->act) {
+	case KS_ADMIN_INIT:
+		return init(token, where, admin);
+	case KS_ADMIN_CHANGE_PIN:
+		return change_pin(token, where, admin);
+	default:
+		return set_pin(token, where, admin);
+	}
+}
+
 int ks_p11_admin(struct ks_p11_token *token, const struct ks_where *where, const struct ks_admin *admin)
 {
+	int rc;
+
 	if (admin->act != KS_ADMIN_INIT && !(token->info.flags & CKF_TOKEN_INITIALIZED))
 		return ks_hint(token->ctx, ks_fail(token->ctx, KS_ETOKEN, "token %s is not initialised", token->shown),
 			       "keystow token init '%s' prepares it", token->uri);
@@ -215,12 +229,8 @@ int ks_p11_admin(struct ks_p11_token *token, const struct ks_where *where, const
 				       "%s names no token, and a PIN is only sent to a token that is named",
 				       ks_where_text(where)),
 			       "use %s", token->uri);
-	switch (admin->act) {
-	case KS_ADMIN_INIT:
-		return init(token, where, admin);
-	case KS_ADMIN_CHANGE_PIN:
-		return change_pin(token, where, admin);
-	default:
-		return set_pin(token, where, admin);
-	}
+	pthread_mutex_lock(&token->person);
+	rc = act(token, where, admin);
+	pthread_mutex_unlock(&token->person);
+	return rc;
 }

@@ -283,9 +283,19 @@ static int check_plan(const struct applying *applying)
 			       ks_fail(ctx, KS_EUNABLE, "token %s has a PIN, not a password", applying->token->shown),
 			       "keystow token pin '%s' changes it", applying->token->uri);
 	for (size_t i = 0; i < applying->plan->count; i++) {
+		const struct ks_item *have = applying->plan->changes[i].have;
 		struct ks_item *item = applying->plan->changes[i].item;
 		ks_auto_mem char *named = NULL;
+		struct ks_p11_ref ref;
 
+		/* By now the handle may be that of another object. */
+		if (have && ks_p11_ref_of(&ref, have) && ref.life != ref.token->life)
+			return ks_hint(
+				ctx,
+				ks_fail(ctx, KS_ECHANGED,
+					"token %s lost its sessions after it was looked at, so nothing was changed",
+					applying->token->shown),
+				"do it again");
 		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY ||
 		    item->kind == KS_PRIVATE_KEY)
 			continue;

@@ -6,6 +6,8 @@
 
 #include "text.h"
 
+#include <unistd.h>
+
 /* The call that this thread made last, for the causes of a failure. */
 static _Thread_local const char *last_function = "";
 
@@ -44,6 +46,11 @@ static bool may_go_on(const struct ks_settings *settings, enum ks_p11_function f
 	       ks_p11_function_deadline(function) == KS_DEADLINE_END;
 }
 
+bool ks_p11_forked(const struct ks_p11_module *module)
+{
+	return module->process && module->process != getpid();
+}
+
 typedef void words_put(struct ks_buffer *out, const struct ks_p11_mark *mark, CK_RV rv);
 
 static void put_before(struct ks_buffer *out, const struct ks_p11_mark *mark, CK_RV rv)
@@ -76,6 +83,8 @@ CK_RV ks_p11_call_enter(struct ks_p11_mark *mark, const struct ks_p11_on *on, en
 
 	last_function = ks_p11_function_name(function);
 	mark->told = false;
+	if (ks_p11_forked(on->module))
+		return KS_CKR_FORKED;
 	if (!may_go_on(settings, function))
 		return KS_CKR_STOPPED;
 	if (!settings->hooks.trace)

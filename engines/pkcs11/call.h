@@ -21,7 +21,8 @@ struct ks_p11_mark {
 };
 
 /*
- * CKR_OK, or KS_CKR_STOPPED: the host wants to end (ks_settings.stop), so that only calls which put something away are still made.
+ * CKR_OK, or KS_CKR_STOPPED: the host wants to end (ks_settings.stop), so that only calls which put something away are still made;
+ * or KS_CKR_FORKED: the module belongs to the parent of this process.
  * `arguments` are looked at only when the host wants to see them.
  */
 CK_RV ks_p11_call_enter(struct ks_p11_mark *mark, const struct ks_p11_on *on, enum ks_p11_function function,

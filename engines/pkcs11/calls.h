@@ -15,6 +15,8 @@
 
 #include <p11-kit/pkcs11.h>
 
+#include <sys/types.h>
+
 /* Answers that cannot be true; in the vendor range, where no standard code can ever collide with them. */
 #define KS_CKR_LENGTH (CKR_VENDOR_DEFINED | 0x6b730001UL) /* a length beyond the room it was given */
 #define KS_CKR_COUNT (CKR_VENDOR_DEFINED | 0x6b730002UL) /* more things than were asked for */
@@ -25,6 +27,7 @@
 #define KS_CKR_SIGNATURE (CKR_VENDOR_DEFINED | 0x6b730007UL) /* a signature that does not verify */
 #define KS_CKR_VALUE (CKR_VENDOR_DEFINED | 0x6b730008UL) /* an object that is not what was just written */
 #define KS_CKR_STOPPED (CKR_VENDOR_DEFINED | 0x6b730009UL) /* not made, because the host wants to end */
+#define KS_CKR_FORKED (CKR_VENDOR_DEFINED | 0x6b73000aUL) /* not made: the module was started by the parent of this process */
 
 #define KS_P11_SLOTS 4096 /* slots of one module */
 #define KS_P11_MECHANISMS 4096 /* mechanisms of one token */
@@ -37,7 +40,9 @@ struct ks_p11_module {
 	CK_FUNCTION_LIST *functions;
 	char *name; /* path, or p11-kit's name for it */
 	char *shown; /* the same, safe to show */
+	char *arguments; /* of C_Initialize, or NULL */
 	bool initialized;
+	pid_t process; /* that started it; 0 = not started yet */
 };
 
 /* Whom a call concerns, for traces and sentences. */
@@ -46,6 +51,9 @@ struct ks_p11_on {
 	const char *token; /* label, safe to show; NULL = no particular token */
 	bool pin_pad; /* logging in waits for a person */
 };
+
+/* Was the module started by the parent of this process? Then nothing may be called, and no lock of a token be taken. */
+bool ks_p11_forked(const struct ks_p11_module *module);
 
 /* ---- the calls; each gives the module's CK_RV or a KS_CKR code ---- */
 

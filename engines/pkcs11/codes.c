@@ -93,6 +93,8 @@ static const struct code_row codes[] = {
 	{ KS_CKR_FUNCTION, "function missing", KS_ELIES, "lacks a function that every module must have" },
 	{ KS_CKR_ENDLESS, "list without end", KS_ELIES, "gives a list that does not end" },
 	{ KS_CKR_VERSION, "version unknown", KS_ELIES, "claims a version of PKCS#11 that does not exist" },
+	{ KS_CKR_FORKED, "started by the parent process", KS_EGONE,
+	  "belongs to the process that opened it; its child has to call ks_after_fork first" },
 	{ KS_CKR_VALUE, "other than written", KS_ELIES, "gives back something other than what was written" },
 	{ KS_CKR_STOPPED, "stopped", KS_ECANCELLED, "was left alone, because the command was told to stop" },
 	{ KS_CKR_SIGNATURE, "signature does not verify", KS_EPROOF,

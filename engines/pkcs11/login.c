@@ -34,6 +34,16 @@ static int locked(struct ks_p11_token *token, CK_USER_TYPE user)
 		       token->uri);
 }
 
+/* Another device in the slot gets no PIN. */
+static int pin_info_read(struct ks_p11_token *token)
+{
+	CK_RV rv = ks_p11_token_info(&token->on, token->slot, &token->pin_info);
+
+	if (rv == CKR_OK && !ks_p11_token_is(token, &token->pin_info))
+		rv = CKR_TOKEN_NOT_PRESENT;
+	return ks_p11_failed(token->ctx, &token->on, rv);
+}
+
 int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	struct user_flags flags = flags_of(user);
@@ -42,12 +52,12 @@ int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 	if (token->pin_refused)
 		return ks_fail(token->ctx, KS_EPIN, "token %s refused a PIN in this run already; no second try is made",
 			       token->shown);
-	rc = ks_p11_token_refresh(token);
+	rc = pin_info_read(token);
 	if (rc < 0)
 		return rc;
-	if (token->info.flags & flags.locked)
+	if (token->pin_info.flags & flags.locked)
 		return locked(token, user);
-	if ((token->info.flags & flags.last) && !ks_settings(token->ctx)->allow_last_try) {
+	if ((token->pin_info.flags & flags.last) && !ks_settings(token->ctx)->allow_last_try) {
 		rc = ks_fail(token->ctx, KS_ELASTTRY, "token %s has one try left for its %s; nothing was sent",
 			     token->shown, pin_words(user));
 		return ks_hint(
@@ -68,7 +78,7 @@ static int wrong_before(struct ks_p11_token *token, CK_USER_TYPE user)
 /* A length that the token would refuse costs a try on some devices, so it is not sent. */
 static int length_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
 {
-	CK_ULONG min = token->info.ulMinPinLen, max = token->info.ulMaxPinLen;
+	CK_ULONG min = token->pin_info.ulMinPinLen, max = token->pin_info.ulMaxPinLen;
 	size_t size = ks_secret_size(secret);
 
 	if (max == 0 || min > max || (size >= min && size <= max))
@@ -101,14 +111,14 @@ static int wrong(struct ks_p11_token *token, CK_USER_TYPE user, CK_RV rv)
 	int rc;
 
 	if (ks_p11_token_info(&token->on, token->slot, &info) == CKR_OK)
-		token->info = info;
-	if (token->info.flags & flags.locked) {
+		token->pin_info = info;
+	if (token->pin_info.flags & flags.locked) {
 		rc = ks_fail(token->ctx, KS_ELOCKED, "the %s for token %s is wrong, and the token is locked now",
 			     pin_words(user), token->shown);
 	} else {
-		if (token->info.flags & flags.last)
+		if (token->pin_info.flags & flags.last)
 			left = "; one try is left";
-		else if (token->info.flags & flags.low)
+		else if (token->pin_info.flags & flags.low)
 			left = "; few tries are left";
 		rc = ks_fail(token->ctx, KS_EPIN, "the %s for token %s is wrong%s", pin_words(user), token->shown,
 			     left);
@@ -144,7 +154,7 @@ int ks_p11_try_done(struct ks_p11_token *token, CK_USER_TYPE user, const struct 
 static int ask(struct ks_secret **out, struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_where *where)
 {
 	ks_auto(secret) secret = NULL;
-	bool last = token->info.flags & flags_of(user).last;
+	bool last = token->pin_info.flags & flags_of(user).last;
 	const struct ks_question question = {
 		.ask = user == CKU_SO                 ? KS_ASK_SO_PIN
 		       : user == CKU_CONTEXT_SPECIFIC ? KS_ASK_CONTEXT_PIN
@@ -220,10 +230,20 @@ static int state_of(enum ks_p11_who *who, struct ks_p11_token *token, CK_SESSION
 		return ks_p11_failed(token->ctx, &token->on, rv);
 	*who = KS_P11_NOBODY;
 	if (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS)
-		*who = token->who == KS_P11_USER ? KS_P11_USER : KS_P11_SOMEBODY;
+		*who = token->entered ? KS_P11_USER : KS_P11_SOMEBODY;
 	if (info.state == CKS_RW_SO_FUNCTIONS)
 		*who = token->who == KS_P11_OFFICER ? KS_P11_OFFICER : KS_P11_SOMEBODY;
 	return 0;
+}
+
+static int enter(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session)
+{
+	int rc = attempt(token, CKU_USER, where, session, NULL);
+
+	token->entered = rc == 0;
+	if (rc == 0)
+		token->who = KS_P11_USER;
+	return rc;
 }
 
 static int login_in(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session)
@@ -248,10 +268,7 @@ static int login_in(struct ks_p11_token *token, const struct ks_where *where, CK
 	if (!(token->info.flags & CKF_USER_PIN_INITIALIZED))
 		return ks_hint(token->ctx, ks_fail(token->ctx, KS_ETOKEN, "token %s has no user PIN yet", token->shown),
 			       "its security officer sets one: keystow token pin '%s' --unblock", token->uri);
-	rc = attempt(token, CKU_USER, where, session, NULL);
-	if (rc == 0)
-		token->who = KS_P11_USER;
-	return rc;
+	return enter(token, where, session);
 }
 
 int ks_p11_login_user(struct ks_p11_token *token, const struct ks_where *where)
@@ -261,14 +278,47 @@ int ks_p11_login_user(struct ks_p11_token *token, const struct ks_where *where)
 
 	if (token->who == KS_P11_USER || token->who == KS_P11_SOMEBODY)
 		return 0;
-	rc = keep_names(token, where);
-	if (rc == 0)
-		rc = ks_p11_failed(token->ctx, &token->on, ks_p11_session_take(token, &session));
+	rc = ks_p11_failed(token->ctx, &token->on, ks_p11_session_take(token, &session));
 	if (rc < 0)
 		return rc;
-	rc = login_in(token, where, session);
+	pthread_mutex_lock(&token->person);
+	rc = keep_names(token, where);
+	if (rc == 0)
+		rc = login_in(token, where, session);
+	pthread_mutex_unlock(&token->person);
 	ks_p11_session_give(token, session, rc == KS_EGONE);
 	return rc;
+}
+
+/* A counter that is low although the last login succeeded tells of somebody else's tries. */
+static int again_allowed(struct ks_p11_token *token)
+{
+	int rc = ks_p11_try_allowed(token, CKU_USER);
+
+	if (rc == 0 && (token->pin_info.flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY)))
+		rc = ks_hint(token->ctx,
+			     ks_fail(token->ctx, KS_ELASTTRY,
+				     "token %s lost the login and has few tries left for its PIN; nothing was sent",
+				     token->shown),
+			     "somebody tried a wrong PIN meanwhile; start anew to log in");
+	return rc;
+}
+
+int ks_p11_login_again(struct ks_p11_token *token, CK_SESSION_HANDLE session)
+{
+	enum ks_p11_who who = KS_P11_NOBODY;
+	int rc = state_of(&who, token, session);
+
+	if (rc < 0)
+		return rc;
+	if (who == KS_P11_USER || who == KS_P11_SOMEBODY || !(token->info.flags & CKF_LOGIN_REQUIRED)) {
+		token->who = who;
+		return 0;
+	}
+	if (!token->entered)
+		return ks_p11_failed(token->ctx, &token->on, CKR_USER_NOT_LOGGED_IN);
+	rc = again_allowed(token);
+	return rc < 0 ? rc : enter(token, NULL, session);
 }
 
 int ks_p11_login_officer(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session,
@@ -285,7 +335,8 @@ void ks_p11_leave(struct ks_p11_token *token, CK_SESSION_HANDLE session)
 {
 	if (token->who == KS_P11_USER || token->who == KS_P11_OFFICER)
 		ks_p11_logout(&token->on, session);
-	token->who = KS_P11_NOBODY;
+	token->entered = false;
+	ks_p11_life_over(token, token->life);
 }
 
 int ks_p11_login_context(struct ks_p11_token *token, CK_SESSION_HANDLE session)

@@ -18,6 +18,11 @@ int ks_p11_login_user(struct ks_p11_token *token, const struct ks_where *where);
 int ks_p11_login_officer(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session,
 			 struct ks_secret *secret);
 void ks_p11_leave(struct ks_p11_token *token, CK_SESSION_HANDLE session);
+/*
+ * The user once more, for a key whose token lost the login: only when the last login had succeeded and no try was missed since, so
+ * that a PIN which was right is asked for again. One try, for whoever holds token->person; 0 also when no login is needed.
+ */
+int ks_p11_login_again(struct ks_p11_token *token, CK_SESSION_HANDLE session);
 /* The PIN again, for the one signature that is started in `session` (CKA_ALWAYS_AUTHENTICATE). */
 int ks_p11_login_context(struct ks_p11_token *token, CK_SESSION_HANDLE session);
 /* May a PIN of that user be tried at all? Reads the token's flags. */

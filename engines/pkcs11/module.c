@@ -30,11 +30,14 @@ static const char loaded_key;
 static void module_end(struct ks_p11_module *module)
 {
 	const struct ks_p11_on on = { .module = module };
+	bool ours = !ks_p11_forked(
+		module); /* ending what the parent started has destroyed the parent's sessions (OpenSC) */
 
-	if (module->initialized)
+	if (module->initialized && ours)
 		ks_p11_finalize(&on);
-	if (module->functions)
+	if (module->functions && ours)
 		ks_p11kit.module_release(module->functions);
+	free(module->arguments);
 	free(module->name);
 	free(module->shown);
 	free(module);
@@ -166,11 +169,13 @@ static int module_probe(struct ks_ctx *ctx, const struct ks_p11_on *on)
 
 /* ---- starting ---- */
 
-static int module_start(struct ks_ctx *ctx, struct ks_p11_module *module, const char *arguments)
+static int module_start(struct ks_ctx *ctx, struct ks_p11_module *module)
 {
 	const struct ks_p11_on on = { .module = module };
-	CK_RV rv = ks_p11_initialize(&on, arguments);
+	CK_RV rv;
 
+	module->process = getpid();
+	rv = ks_p11_initialize(&on, module->arguments);
 	if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
 		return 0;
 	module->initialized = rv == CKR_OK;
@@ -196,7 +201,23 @@ static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module, const c
 		rc = ks_fail(ctx, KS_EMODULE, "module %s cannot be loaded", module->shown);
 		return why ? ks_cause(ctx, rc, "p11-kit: %s", why) : rc;
 	}
-	return module_start(ctx, module, arguments);
+	if (arguments && !(module->arguments = strdup(arguments)))
+		return ks_nomem(ctx);
+	return module_start(ctx, module);
+}
+
+/* In a child: none of the parent's modules is ended, each is started anew. */
+static int loaded_forked(struct ks_ctx *ctx, void *state)
+{
+	const struct loaded *loaded = state;
+	int first = 0;
+
+	for (size_t i = 0; i < loaded->count; i++) {
+		int rc = module_start(ctx, loaded->list[i]);
+
+		first = first ? first : rc;
+	}
+	return first;
 }
 
 static struct ks_p11_module *loaded_named(const struct loaded *loaded, const char *name)
@@ -264,7 +285,7 @@ static int configured_add(struct ks_ctx *ctx, struct loaded *loaded, CK_FUNCTION
 		return rc;
 	}
 	module->functions = functions;
-	if (module_start(ctx, module, NULL) < 0) {
+	if (module_start(ctx, module) < 0) {
 		ks_notice(ctx, ks_ctx_status(ctx), module->shown, "the other modules were used", "%s",
 			  ks_ctx_text(ctx));
 		ks_forgive(ctx);
@@ -339,6 +360,7 @@ int ks_p11_modules(struct ks_p11_module ***out, struct ks_ctx *ctx, const struct
 
 	if (!loaded)
 		return KS_ENOMEM;
+	ks_ctx_keep_forked(ctx, &loaded_key, loaded_forked);
 	if (!name)
 		return configured_list(out, ctx, loaded);
 	rc = module_named(&module, ctx, loaded, name);

@@ -23,6 +23,7 @@ struct ks_p11_snapshot {
 	size_t buckets; /* a power of two */
 	uint64_t seed;
 	bool whole;
+	unsigned life; /* of the token */
 };
 
 /* ---- the index ---- */
@@ -529,7 +530,9 @@ static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct k
 	return object_keep(key, key->label, key->id, key->ec_params, spki, KS_NONE) < 0 ? ks_nomem(token->ctx) : 0;
 }
 
-int ks_p11_snapshot_load(struct ks_p11_token *token, CK_SESSION_HANDLE session)
+/* What a search found, read and indexed. */
+static int snapshot_make(struct ks_p11_snapshot **out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			 CK_ATTRIBUTE *wanted, CK_ULONG wanted_count)
 {
 	__attribute__((cleanup(ks_p11_snapshot_freep))) struct ks_p11_snapshot *snapshot = snapshot_new();
 	ks_auto_mem CK_OBJECT_HANDLE *handles = NULL;
@@ -538,7 +541,9 @@ int ks_p11_snapshot_load(struct ks_p11_token *token, CK_SESSION_HANDLE session)
 
 	if (!snapshot)
 		return ks_nomem(token->ctx);
-	rc = ks_p11_failed(token->ctx, &token->on, ks_p11_find(&token->on, session, NULL, 0, &handles, &count));
+	snapshot->life = token->life;
+	rc = ks_p11_failed(token->ctx, &token->on,
+			   ks_p11_find(&token->on, session, wanted, wanted_count, &handles, &count));
 	if (rc == 0)
 		rc = snapshot_read(snapshot, token, session, handles, count);
 	if (rc == 0 && index_build(snapshot) < 0)
@@ -548,11 +553,49 @@ int ks_p11_snapshot_load(struct ks_p11_token *token, CK_SESSION_HANDLE session)
 	if (rc == 0 && index_build(snapshot) < 0)
 		rc = ks_nomem(token->ctx);
 	if (rc < 0)
+		return rc;
+	*out = ks_take(snapshot);
+	return 0;
+}
+
+int ks_p11_snapshot_load(struct ks_p11_token *token, CK_SESSION_HANDLE session)
+{
+	struct ks_p11_snapshot *snapshot = NULL;
+	int rc = snapshot_make(&snapshot, token, session, NULL, 0);
+
+	if (rc < 0)
 		return ks_while(token->ctx, rc, "listing token %s", token->shown);
 	snapshot->whole = token->who != KS_P11_NOBODY || !(token->info.flags & CKF_LOGIN_REQUIRED);
 	ks_p11_snapshot_free(token->snapshot);
-	token->snapshot = ks_take(snapshot);
+	token->snapshot = snapshot;
 	return 0;
+}
+
+static int key_among(CK_OBJECT_HANDLE *out, struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted,
+		     CK_ULONG wanted_count, struct ks_bytes spki)
+{
+	__attribute__((cleanup(ks_p11_snapshot_freep))) struct ks_p11_snapshot *snapshot = NULL;
+	const struct ks_p11_object *at = NULL;
+	int rc = snapshot_make(&snapshot, token, session, wanted, wanted_count);
+
+	if (rc < 0)
+		return rc;
+	while ((at = index_find(snapshot, BY_SPKI, spki, at))) {
+		if (at->class == CKO_PRIVATE_KEY) {
+			*out = at->handle;
+			return 0;
+		}
+	}
+	return ks_p11_failed(token->ctx, &token->on, CKR_KEY_HANDLE_INVALID);
+}
+
+int ks_p11_key_find(CK_OBJECT_HANDLE *out, struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id,
+		    struct ks_bytes spki)
+{
+	CK_ATTRIBUTE by_id = { CKA_ID, (void *)id.data, id.size };
+	int rc = id.size ? key_among(out, token, session, &by_id, 1, spki) : KS_ECHANGED;
+
+	return rc == KS_ECHANGED ? key_among(out, token, session, NULL, 0, spki) : rc;
 }
 
 int ks_p11_snapshot_add(const struct ks_p11_object **out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
@@ -564,8 +607,12 @@ int ks_p11_snapshot_add(const struct ks_p11_object **out, struct ks_p11_token *t
 	CK_RV rv;
 	int rc;
 
-	if (!snapshot && !(snapshot = token->snapshot = snapshot_new()))
-		return ks_nomem(token->ctx);
+	if (!snapshot) {
+		snapshot = token->snapshot = snapshot_new();
+		if (!snapshot)
+			return ks_nomem(token->ctx);
+		snapshot->life = token->life;
+	}
 	if (ks_array_grow(&snapshot->objects, &snapshot->capacity, snapshot->count + 1, sizeof(*snapshot->objects)) < 0)
 		return ks_nomem(token->ctx);
 	n = snapshot->count;
@@ -650,7 +697,7 @@ const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token,
 
 bool ks_p11_snapshot_whole(const struct ks_p11_token *token)
 {
-	return token->snapshot && token->snapshot->whole;
+	return token->snapshot && token->snapshot->whole && token->snapshot->life == token->life;
 }
 
 /* ---- items ---- */
@@ -719,7 +766,8 @@ int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_tok
 		    const struct ks_p11_object *object)
 {
 	static const struct ks_item_from from = { .pkey = ks_p11_item_pkey };
-	const struct ks_p11_ref ref = { token, object->handle, object->class, object->always_authenticate };
+	const struct ks_p11_ref ref = { token, object->handle, object->class, object->always_authenticate,
+					token->snapshot ? token->snapshot->life : token->life };
 	struct ks_item *item = ks_set_add(into, kind_of(object));
 
 	if (!item || !(item->raw = ks_set_bytes(into, &ref, sizeof(ref))).data)

@@ -42,7 +42,7 @@ size_t ks_p11_snapshot_count(const struct ks_p11_token *token);
 const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token, size_t n);
 /* Is one of the `first` objects of the snapshot the one with that handle? */
 bool ks_p11_snapshot_has(const struct ks_p11_token *token, CK_OBJECT_HANDLE handle, size_t first);
-/* Was it made while somebody was logged in, so that private objects are in it? */
+/* Was it made while somebody was logged in, so that private objects are in it, and in this life of the token? */
 bool ks_p11_snapshot_whole(const struct ks_p11_token *token);
 /* The next object behind `after` (NULL = from the start) with that id / public key; NULL = no more. */
 const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id,
@@ -50,12 +50,20 @@ const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struc
 const struct ks_p11_object *ks_p11_by_spki(const struct ks_p11_token *token, struct ks_bytes spki,
 					   const struct ks_p11_object *after);
 
+/*
+ * The private key with that public key, looked for by its id and then among all objects, in whatever thread. The snapshot is not
+ * touched. KS_ECHANGED when it is not there any more.
+ */
+int ks_p11_key_find(CK_OBJECT_HANDLE *out, struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id,
+		    struct ks_bytes spki);
+
 /* What an item of a token's set points back to; stands in item->raw. */
 struct ks_p11_ref {
 	struct ks_p11_token *token;
 	CK_OBJECT_HANDLE handle;
 	CK_OBJECT_CLASS class;
 	bool always_authenticate;
+	unsigned life; /* of the token, in which the handle holds */
 };
 /* false when the item does not come from a token. */
 bool ks_p11_ref_of(struct ks_p11_ref *out, const struct ks_item *item);

@@ -82,12 +82,8 @@ static int import_public(struct ks_p11_keydata *data, const OSSL_PARAM params[])
 	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 ||
 	    EVP_PKEY_fromdata(ctx, &public_half, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)params) <= 0)
 		return 0;
-	data->key = calloc(1, sizeof(*data->key));
-	if (!data->key)
-		return 0;
-	data->key->owners = 1;
-	data->key->public_half = ks_take(public_half);
-	return 1;
+	data->key = ks_p11_key_new(ks_take(public_half), KS_NONE, KS_NONE);
+	return data->key != NULL;
 }
 
 static int keydata_import(void *state, int selection, const OSSL_PARAM params[])
@@ -319,12 +315,14 @@ static int wrap(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_p11_key *key)
 		EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), EVP_PKEY_get0_type_name(key->public_half), OURS);
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(KEY_PARAM, &key, sizeof(key)),
 				OSSL_PARAM_construct_end() };
+	EVP_PKEY *made = NULL; /* OpenSSL fills what is not NULL */
 
 	if (!pkey_ctx)
 		return ks_fail_openssl(ctx, KS_EALGORITHM, "keys of type %s in tokens are not used by keystow",
 				       EVP_PKEY_get0_type_name(key->public_half));
-	if (EVP_PKEY_fromdata_init(pkey_ctx) <= 0 || EVP_PKEY_fromdata(pkey_ctx, out, EVP_PKEY_KEYPAIR, params) <= 0)
+	if (EVP_PKEY_fromdata_init(pkey_ctx) <= 0 || EVP_PKEY_fromdata(pkey_ctx, &made, EVP_PKEY_KEYPAIR, params) <= 0)
 		return ks_fail_openssl(ctx, KS_EBUG, "OpenSSL does not take the token's key");
+	*out = made;
 	return 0;
 }
 
@@ -341,16 +339,13 @@ int ks_p11_item_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 		*out = public_half;
 		return 0;
 	}
-	key = calloc(1, sizeof(*key));
-	if (!key) {
-		EVP_PKEY_free(public_half);
+	key = ks_p11_key_new(public_half, item->id, item->spki);
+	if (!key)
 		return ks_nomem(ctx);
-	}
-	*key = (struct ks_p11_key){ .owners = 1,
-				    .token = ref.token,
-				    .handle = ref.handle,
-				    .public_half = public_half,
-				    .always_authenticate = ref.always_authenticate };
+	key->token = ref.token;
+	key->handle = ref.handle;
+	key->life = ref.life;
+	key->always_authenticate = ref.always_authenticate;
 	ks_ctx_use(ctx);
 	rc = provider_load(ctx);
 	if (rc == 0)

@@ -106,18 +106,19 @@ static void token_free(struct ks_p11_token *token)
 	token_unname(token);
 	ks_p11_snapshot_free(token->snapshot);
 	pthread_mutex_destroy(&token->lock);
+	pthread_mutex_destroy(&token->person);
 	pthread_cond_destroy(&token->given_back);
 	free(token->asked_as);
 	free(token->pin_source);
-	free(token->idle);
+	free(token->pool);
 	free(token);
 }
 
 /* Leaving in the order that devices which count logged-in users need: log out, close; the module is finalised afterwards. */
 static void token_end(struct ks_p11_token *token)
 {
-	if (token->idle_count && (token->who == KS_P11_USER || token->who == KS_P11_OFFICER))
-		ks_p11_logout(&token->on, token->idle[0]);
+	if (token->open_count && (token->who == KS_P11_USER || token->who == KS_P11_OFFICER))
+		ks_p11_logout(&token->on, token->pool[0].handle);
 	ks_p11_sessions_close(token);
 	token_free(token);
 }
@@ -152,6 +153,18 @@ static bool token_named(struct ks_p11_token *token)
 	return token->shown && token->uri;
 }
 
+static void locks_make(struct ks_p11_token *token)
+{
+	pthread_mutexattr_t recursive;
+
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&token->person, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	pthread_mutex_init(&token->lock, NULL);
+	pthread_cond_init(&token->given_back, NULL);
+}
+
 static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p11_module *module, CK_SLOT_ID slot,
 		     const CK_TOKEN_INFO *info)
 {
@@ -161,13 +174,13 @@ static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 		return ks_nomem(ctx);
 	*token =
 		(struct ks_p11_token){ .ctx = ctx, .slot = slot, .info = *info, .on.module = module, .most = SESSIONS };
-	pthread_mutex_init(&token->lock, NULL);
-	pthread_cond_init(&token->given_back, NULL);
+	locks_make(token);
+	token->life = 1;
 	if (info->ulMaxSessionCount != CK_EFFECTIVELY_INFINITE &&
 	    info->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION && info->ulMaxSessionCount < SESSIONS)
 		token->most = info->ulMaxSessionCount;
-	token->idle = ks_array(SESSIONS, sizeof(CK_SESSION_HANDLE));
-	if (!token->idle || !token_named(token)) {
+	token->pool = ks_array(SESSIONS, sizeof(*token->pool));
+	if (!token->pool || !token_named(token)) {
 		token_free(token);
 		return ks_nomem(ctx);
 	}
@@ -175,13 +188,40 @@ static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 	return 0;
 }
 
-/* The same device as before? What people can change (label, flags) does not count, unless there is no serial number. */
+/* In a child: what belongs to the parent is forgotten, not closed. No lock can be held, or it is held by a thread that is not here. */
+static int live_forked(struct ks_ctx *ctx, void *state)
+{
+	const struct live *live = state;
+
+	(void)ctx;
+	for (size_t i = 0; i < live->count; i++) {
+		struct ks_p11_token *token = live->list[i];
+
+		locks_make(token);
+		token->open_count = 0;
+		token->who = KS_P11_NOBODY;
+		token->life++;
+	}
+	return 0;
+}
+
+static void info_set(struct ks_p11_token *token, const CK_TOKEN_INFO *info)
+{
+	pthread_mutex_lock(&token->lock);
+	token->info = *info;
+	pthread_mutex_unlock(&token->lock);
+}
+
+bool ks_p11_token_is(const struct ks_p11_token *token, const CK_TOKEN_INFO *info)
+{
+	return memcmp(token->info.serialNumber, info->serialNumber, sizeof(info->serialNumber)) == 0 &&
+	       memcmp(token->info.label, info->label, sizeof(info->label)) == 0;
+}
+
 static bool token_is(const struct ks_p11_token *token, const struct ks_p11_module *module, CK_SLOT_ID slot,
 		     const CK_TOKEN_INFO *info)
 {
-	return token->on.module == module && token->slot == slot &&
-	       memcmp(token->info.serialNumber, info->serialNumber, sizeof(info->serialNumber)) == 0 &&
-	       memcmp(token->info.label, info->label, sizeof(info->label)) == 0;
+	return token->on.module == module && token->slot == slot && ks_p11_token_is(token, info);
 }
 
 static int token_get(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p11_module *module, CK_SLOT_ID slot,
@@ -193,9 +233,10 @@ static int token_get(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 
 	if (!live)
 		return KS_ENOMEM;
+	ks_ctx_keep_forked(ctx, &live_key, live_forked);
 	for (size_t i = 0; i < live->count; i++) {
 		if (token_is(live->list[i], module, slot, info)) {
-			live->list[i]->info = *info;
+			info_set(live->list[i], info);
 			*out = live->list[i];
 			return 0;
 		}
@@ -222,7 +263,7 @@ int ks_p11_token_refresh(struct ks_p11_token *token)
 		return rc;
 	/* Keys on other threads have the names in use; they only change when the token is initialised, which ends all keys. */
 	same = token_is(token, token->on.module, token->slot, &info);
-	token->info = info;
+	info_set(token, &info);
 	return same || token_named(token) ? 0 : ks_nomem(token->ctx);
 }
 
@@ -396,7 +437,8 @@ static void describe(struct ks_buffer *out, struct ks_p11_token *const *tokens)
 {
 	for (size_t i = 0, said = 0; tokens[i]; i++) {
 		if (tokens[i]->info.flags & CKF_TOKEN_INITIALIZED)
-			ks_buffer_format(out, "%s%s (serial %s)", said++ ? ", " : "", tokens[i]->shown, tokens[i]->serial);
+			ks_buffer_format(out, "%s%s (serial %s)", said++ ? ", " : "", tokens[i]->shown,
+					 tokens[i]->serial);
 	}
 }
 
@@ -503,7 +545,7 @@ static CK_RV session_open(struct ks_p11_token *token, CK_SESSION_HANDLE *session
 		rv = ks_p11_open_session(&token->on, token->slot, 0, session);
 	}
 	if (rv == CKR_OK)
-		token->open_count++;
+		token->pool[token->open_count++] = (struct ks_p11_session){ *session, token->life, true };
 	return rv;
 }
 
@@ -522,14 +564,26 @@ static struct timespec deadline_of(const struct ks_p11_token *token)
 	return until;
 }
 
+static struct ks_p11_session *session_idle(struct ks_p11_token *token)
+{
+	for (size_t i = token->open_count; i-- > 0;) {
+		if (!token->pool[i].taken)
+			return &token->pool[i];
+	}
+	return NULL;
+}
+
 static CK_RV session_take(struct ks_p11_token *token, CK_SESSION_HANDLE *session)
 {
 	struct timespec until = deadline_of(token);
+	struct ks_p11_session *idle;
 	CK_RV rv;
 
 	for (;;) {
-		if (token->idle_count) {
-			*session = token->idle[--token->idle_count];
+		idle = session_idle(token);
+		if (idle) {
+			idle->taken = true;
+			*session = idle->handle;
 			return CKR_OK;
 		}
 		if (token->open_count < token->most || token->open_count == 0) {
@@ -547,41 +601,99 @@ CK_RV ks_p11_session_take(struct ks_p11_token *token, CK_SESSION_HANDLE *session
 {
 	CK_RV rv;
 
+	if (ks_p11_forked(token->on.module))
+		return KS_CKR_FORKED;
 	pthread_mutex_lock(&token->lock);
 	rv = session_take(token, session);
 	pthread_mutex_unlock(&token->lock);
 	return rv;
 }
 
-/* The lock is held. */
+/* The lock is held, here and below. */
+static void session_drop(struct ks_p11_token *token, struct ks_p11_session *session)
+{
+	*session = token->pool[--token->open_count];
+}
+
 static void idle_close(struct ks_p11_token *token)
 {
-	while (token->idle_count) {
-		ks_p11_close_session(&token->on, token->idle[--token->idle_count]);
-		token->open_count--;
+	struct ks_p11_session *idle;
+
+	while ((idle = session_idle(token))) {
+		ks_p11_close_session(&token->on, idle->handle);
+		session_drop(token, idle);
 	}
+}
+
+static void life_over(struct ks_p11_token *token, unsigned life)
+{
+	if (token->life != life)
+		return;
+	token->life++;
+	token->who = KS_P11_NOBODY;
+}
+
+void ks_p11_life_over(struct ks_p11_token *token, unsigned life)
+{
+	pthread_mutex_lock(&token->lock);
+	life_over(token, life);
+	pthread_mutex_unlock(&token->lock);
+}
+
+/* A module may give a handle out again after it lost the one before: then the older session is the one that was lost. */
+static struct ks_p11_session *session_of(struct ks_p11_token *token, CK_SESSION_HANDLE handle, bool lost)
+{
+	struct ks_p11_session *found = NULL;
+
+	for (size_t i = 0; i < token->open_count; i++) {
+		struct ks_p11_session *at = &token->pool[i];
+
+		if (at->taken && at->handle == handle &&
+		    (!found || (lost ? at->life < found->life : at->life > found->life)))
+			found = at;
+	}
+	return found;
+}
+
+/* A dead session of an earlier life is not closed: its handle may be in use for another. */
+static void session_end(struct ks_p11_token *token, struct ks_p11_session *session, bool lost)
+{
+	unsigned life = session->life;
+	bool dead = lost && life != token->life;
+	CK_RV rv = dead ? CKR_OK : ks_p11_close_session(&token->on, session->handle);
+
+	session_drop(token, session);
+	if (ks_p11_status(rv) == KS_EGONE) {
+		idle_close(token);
+		life_over(token, life);
+	}
+	if (token->open_count == 0)
+		life_over(token, token->life);
 }
 
 void ks_p11_session_give(struct ks_p11_token *token, CK_SESSION_HANDLE session, bool lost)
 {
-	bool ended = lost && ks_p11_status(ks_p11_close_session(&token->on, session)) == KS_EGONE;
+	struct ks_p11_session *given;
 
+	if (ks_p11_forked(token->on.module))
+		return;
 	pthread_mutex_lock(&token->lock);
-	if (lost)
-		token->open_count--;
-	else
-		token->idle[token->idle_count++] = session;
-	if (ended)
-		idle_close(token);
-	if (token->open_count == 0)
-		token->who = KS_P11_NOBODY;
+	given = session_of(token, session, lost);
+	if (given && (lost || given->life != token->life))
+		session_end(token, given, lost);
+	else if (given)
+		given->taken = false;
 	pthread_cond_signal(&token->given_back);
 	pthread_mutex_unlock(&token->lock);
 }
 
 void ks_p11_sessions_close(struct ks_p11_token *token)
 {
+	if (ks_p11_forked(token->on.module))
+		return;
 	pthread_mutex_lock(&token->lock);
 	idle_close(token);
+	if (token->open_count == 0)
+		life_over(token, token->life);
 	pthread_mutex_unlock(&token->lock);
 }

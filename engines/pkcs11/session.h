@@ -11,27 +11,43 @@
 #include "module.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum ks_p11_who { KS_P11_NOBODY, KS_P11_USER, KS_P11_OFFICER, KS_P11_SOMEBODY /* another part of this process */ };
 
 struct ks_p11_snapshot;
 
+/* A session that is open, and the token's life that it belongs to. */
+struct ks_p11_session {
+	CK_SESSION_HANDLE handle;
+	unsigned life;
+	bool taken;
+};
+
+/*
+ * A token that was pulled out, reset or logged out starts a new life: sessions of an earlier one are dead, the login is gone, and
+ * handles of objects may mean something else. Keys compare the number of their life with the token's before they use a handle.
+ */
 struct ks_p11_token {
 	struct ks_p11_on on; /* for calls and sentences */
 	struct ks_ctx *ctx;
-	CK_SLOT_ID slot;
+	_Atomic CK_SLOT_ID slot; /* another one after a reader was plugged in elsewhere */
 	CK_TOKEN_INFO info; /* as last read */
 	char *label, *serial; /* padding taken off; bytes of the token, not safe to show */
 	char *manufacturer, *model;
 	char *shown; /* label, safe to show; the slot for a token without one */
 	char *uri; /* canonical: token, serial, manufacturer, model */
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* of the pool, and of `info` where other threads than the context's look at it */
 	pthread_cond_t given_back;
-	CK_SESSION_HANDLE *idle;
-	size_t idle_count, open_count, most;
+	struct ks_p11_session *pool;
+	size_t open_count, most;
 	bool read_only; /* the token opens no writing sessions */
+	atomic_uint life;
 	_Atomic enum ks_p11_who who; /* any thread may see the last session go, and the login with it */
+	pthread_mutex_t person; /* whoever wants a PIN has it alone, from reading the flags to the answer; recursive */
+	CK_TOKEN_INFO pin_info; /* as read for the last try; under `person`, like all below */
 	bool pin_refused; /* a PIN was wrong in this process: no second try */
+	atomic_bool entered; /* the last login of the user succeeded, and it was not we who logged out */
 	char *asked_as, *pin_source; /* how the store named it, for asking again */
 	struct ks_p11_snapshot *snapshot;
 };
@@ -46,13 +62,18 @@ bool ks_p11_names_token(const struct ks_where *where);
 /* The one token that is meant. KS_EAMBIGUOUS with the candidates, KS_ENOTOKEN with those present. A token that is not initialised
  * is found only when no other fits and `blank` is set. */
 int ks_p11_token_find(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks_where *where, bool blank);
+/* Is that the same device? By its serial number and its label, which only initialising changes. */
+bool ks_p11_token_is(const struct ks_p11_token *token, const CK_TOKEN_INFO *info);
 /* Reads flags and limits anew. */
 int ks_p11_token_refresh(struct ks_p11_token *token);
 
 /* A session of one's own until it is given back; waits while all are taken, but not for ever. `lost`: it is closed instead, and when
- * the token had ended it by itself, so are all that are idle. With the last session the login ends too (PKCS#11 v2.40 5.6). */
+ * the token had ended it by itself, all others are taken for dead too: a new life begins. With the last session the login ends as
+ * well (PKCS#11 v2.40 5.6). */
 CK_RV ks_p11_session_take(struct ks_p11_token *token, CK_SESSION_HANDLE *session);
 void ks_p11_session_give(struct ks_p11_token *token, CK_SESSION_HANDLE session, bool lost);
+/* Nobody is logged in any more, or what was seen in that life does not count: begins a new one, unless somebody did so already. */
+void ks_p11_life_over(struct ks_p11_token *token, unsigned life);
 /* Closes all sessions that are idle (C_InitToken wants none open). */
 void ks_p11_sessions_close(struct ks_p11_token *token);
 

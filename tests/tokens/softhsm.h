@@ -8,13 +8,14 @@
 #include "secret.h"
 #include "store.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static struct ks_ctx *ctx;
 static char folder[] = "/tmp/keystow-token-XXXXXX";
 static const char *pin = "1234"; /* what is answered when asked */
-static int times_asked, logins, calls;
+static atomic_int times_asked, logins, calls; /* keys ask and call on any thread */
 
 static int answer(void *user, struct ks_ctx *asking, const struct ks_question *question, struct ks_secret *into)
 {
@@ -55,7 +56,9 @@ static int ctx_make(void)
 	snprintf(state, sizeof(state), "%s/state", folder);
 	settings.state_dir = state;
 	settings.module = getenv("KEYSTOW_TEST_MODULE");
-	times_asked = logins = calls = 0;
+	times_asked = 0;
+	logins = 0;
+	calls = 0;
 	return ks_ctx_new(&ctx, &settings);
 }
 
@@ -78,6 +81,27 @@ static int start(void **state)
 static inline void again(void)
 {
 	assert_int_equal(ks_ctx_free(ctx), 0);
+	assert_int_equal(ctx_make(), 0);
+}
+
+/* A new process, whose module is balky in front of the real one, with that schedule (test-tokens/balky/schedule.h). */
+static inline void again_with(const char *schedule)
+{
+	char path[64], log[64];
+	FILE *file;
+
+	assert_int_equal(ks_ctx_free(ctx), 0);
+	snprintf(path, sizeof(path), "%s/schedule", folder);
+	snprintf(log, sizeof(log), "%s/log", folder);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(schedule, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	setenv("BALKY_SCHEDULE", path, 1);
+	setenv("BALKY_LOG", log, 1);
+	if (strcmp(getenv("KEYSTOW_TEST_MODULE"), getenv("KEYSTOW_BALKY")) != 0)
+		setenv("BALKY_MODULE", getenv("KEYSTOW_TEST_MODULE"), 1);
+	setenv("KEYSTOW_TEST_MODULE", getenv("KEYSTOW_BALKY"), 1);
 	assert_int_equal(ctx_make(), 0);
 }
 
