@@ -61,19 +61,33 @@ static void index_put(struct ks_p11_snapshot *snapshot, size_t n)
 	}
 }
 
-static int index_build(struct ks_p11_snapshot *snapshot)
+/* Both heads or neither: without memory the index that is there stays whole. */
+static int index_grow(struct ks_p11_snapshot *snapshot)
 {
 	size_t buckets = 256;
+	ks_auto_mem uint32_t *by_id = NULL, *by_spki = NULL;
 
 	while (buckets < snapshot->count * 2)
 		buckets *= 2;
-	for (enum which which = BY_ID; which <= BY_SPKI; which++) {
-		free(snapshot->heads[which]);
-		snapshot->heads[which] = ks_array(buckets, sizeof(uint32_t));
-		if (!snapshot->heads[which])
-			return KS_ENOMEM;
-	}
+	by_id = ks_array(buckets, sizeof(*by_id));
+	by_spki = ks_array(buckets, sizeof(*by_spki));
+	if (!by_id || !by_spki)
+		return KS_ENOMEM;
+	free(snapshot->heads[BY_ID]);
+	free(snapshot->heads[BY_SPKI]);
+	snapshot->heads[BY_ID] = ks_take(by_id);
+	snapshot->heads[BY_SPKI] = ks_take(by_spki);
 	snapshot->buckets = buckets;
+	return 0;
+}
+
+/* Needs memory only when there are more objects than before, so it does not fail after one was dropped or renamed. */
+static int index_build(struct ks_p11_snapshot *snapshot)
+{
+	if ((!snapshot->buckets || snapshot->count > snapshot->buckets) && index_grow(snapshot) < 0)
+		return KS_ENOMEM;
+	for (enum which which = BY_ID; which <= BY_SPKI; which++)
+		memset(snapshot->heads[which], 0, snapshot->buckets * sizeof(uint32_t));
 	for (size_t i = 0; i < snapshot->count; i++)
 		index_put(snapshot, i);
 	return 0;
@@ -629,8 +643,10 @@ int ks_p11_snapshot_add(const struct ks_p11_object **out, struct ks_p11_token *t
 	}
 	snapshot->count++;
 	if (snapshot->count > snapshot->buckets) {
-		if (index_build(snapshot) < 0)
+		if (index_build(snapshot) < 0) {
+			object_clear(&snapshot->objects[--snapshot->count]);
 			return ks_nomem(token->ctx);
+		}
 	} else {
 		index_put(snapshot, n);
 	}
