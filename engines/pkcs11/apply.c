@@ -21,6 +21,7 @@ static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 struct step {
 	struct ks_change *change;
 	CK_OBJECT_HANDLE made[2]; /* put; 0 = none */
+	CK_OBJECT_HANDLE twin; /* renamed along, found under the id it had before; 0 = none */
 };
 
 struct applying {
@@ -47,16 +48,6 @@ static const struct ks_p11_object *key_for(const struct ks_p11_token *token, str
 
 /* ---- putting ---- */
 
-/* Takes back what was put; the token may not answer any more. */
-static bool put_undo(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
-{
-	CK_RV rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&token->on, session, handle);
-
-	if (rv == CKR_OK && handle != CK_INVALID_HANDLE)
-		ks_p11_snapshot_drop(token, handle);
-	return rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID;
-}
-
 static void tell_trust(struct applying *applying, const struct ks_change *change)
 {
 	struct ks_trust trust = change->naming.set_trust ? change->naming.trust : change->item->trust;
@@ -69,16 +60,11 @@ static void tell_trust(struct applying *applying, const struct ks_change *change
 		  "token %s holds certificates, but not whether they are trusted", applying->token->shown);
 }
 
-static int certificate_compare(struct ks_p11_token *token, const struct ks_p11_object *object, struct ks_bytes der,
-			       struct ks_bytes label, struct ks_bytes id)
+static bool certificate_kept(const struct ks_p11_object *object, struct ks_bytes der, struct ks_bytes label,
+			     struct ks_bytes id)
 {
-	int rc;
-
-	if (ks_bytes_equal(object->value, der) && ks_bytes_equal(object->id, id) &&
-	    (label.size == 0 || ks_bytes_equal(object->label, label)))
-		return 0;
-	rc = ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
-	return ks_hint(token->ctx, rc, "the object was removed again; nothing else was changed");
+	return ks_bytes_equal(object->value, der) && ks_bytes_equal(object->id, id) &&
+	       (label.size == 0 || ks_bytes_equal(object->label, label));
 }
 
 /* CKA_SERIAL_NUMBER is the whole INTEGER, Java and NSS look for it. */
@@ -143,10 +129,10 @@ static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, co
 		return rc;
 	/* `id` and `label` may point into the snapshot, which the new object has not moved: objects own their bytes apart. */
 	*made = object->handle;
-	rc = certificate_compare(token, object, item->der, label, id);
-	if (rc < 0)
-		put_undo(token, applying->session, *made);
-	return rc;
+	if (certificate_kept(object, item->der, label, id))
+		return 0;
+	rc = ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
+	return ks_p11_put_back(token, applying->session, *made, rc, "the object");
 }
 
 static int public_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
@@ -187,7 +173,19 @@ static bool in_plan(const struct ks_plan *plan, CK_OBJECT_HANDLE handle)
 	return false;
 }
 
-/* The public key object that came with a private key, unless the plan speaks of it by itself; 0 = none. */
+static bool made_here(const struct applying *applying, CK_OBJECT_HANDLE handle)
+{
+	for (size_t i = 0; i < applying->step_count; i++) {
+		if (applying->steps[i].made[0] == handle || applying->steps[i].made[1] == handle)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The public key object that came with a private key, unless the plan speaks of it by itself; 0 = none. A key that
+ * replaces itself has two of them for a while, and the new one stays.
+ */
 static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks_item *have)
 {
 	const struct ks_p11_object *at = NULL;
@@ -196,7 +194,7 @@ static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks
 		return CK_INVALID_HANDLE;
 	while ((at = ks_p11_by_id(applying->token, have->id, at))) {
 		if (at->class == CKO_PUBLIC_KEY && ks_bytes_equal(at->spki, have->spki) &&
-		    !in_plan(applying->plan, at->handle))
+		    !in_plan(applying->plan, at->handle) && !made_here(applying, at->handle))
 			return at->handle;
 	}
 	return CK_INVALID_HANDLE;
@@ -224,10 +222,10 @@ static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, s
 	return ks_p11_snapshot_rename(token, handle, label, id);
 }
 
-static int item_rename(struct applying *applying, const struct ks_change *change, bool back)
+static int item_rename(struct applying *applying, const struct step *step, bool back)
 {
+	const struct ks_change *change = step->change;
 	struct ks_bytes label = change->naming.label, id = change->naming.id;
-	CK_OBJECT_HANDLE twin = twin_of(applying, change->have);
 	struct ks_p11_ref ref;
 	int rc;
 
@@ -242,7 +240,7 @@ static int item_rename(struct applying *applying, const struct ks_change *change
 			     : KS_NONE;
 	}
 	rc = names_set(applying, ref.handle, label, id);
-	return rc < 0 ? rc : names_set(applying, twin, label, id);
+	return rc < 0 ? rc : names_set(applying, step->twin, label, id);
 }
 
 /* ---- removing ---- */
@@ -309,9 +307,9 @@ static int check_plan(const struct applying *applying)
 /* Both halves are tried, whatever becomes of the first. */
 static bool step_undo(const struct applying *applying, const struct step *step)
 {
-	bool second = put_undo(applying->token, applying->session, step->made[1]);
+	bool second = ks_p11_put_undo(applying->token, applying->session, step->made[1]);
 
-	return put_undo(applying->token, applying->session, step->made[0]) && second;
+	return ks_p11_put_undo(applying->token, applying->session, step->made[0]) && second;
 }
 
 /* Takes back what was done, newest first; says what could not be. */
@@ -327,7 +325,7 @@ static int undo(struct applying *applying, int rc)
 		snprintf(text, sizeof(text), "%s", ks_ctx_text(applying->token->ctx));
 		snprintf(causes, sizeof(causes), "%s", ks_ctx_causes(applying->token->ctx));
 		if (step->change->what == KS_RENAME)
-			undone = item_rename(applying, step->change, true) == 0;
+			undone = item_rename(applying, step, true) == 0;
 		else
 			undone = step_undo(applying, step);
 		ks_fail(applying->token->ctx, rc, "%s", text);
@@ -354,9 +352,10 @@ static int put_all(struct applying *applying)
 		*step = (struct step){ .change = change };
 		if (change->what == KS_ADD || change->what == KS_REPLACE)
 			rc = item_put(step, applying);
-		else if (change->what == KS_RENAME)
-			rc = item_rename(applying, change, false);
-		else
+		else if (change->what == KS_RENAME) {
+			step->twin = twin_of(applying, change->have);
+			rc = item_rename(applying, step, false);
+		} else
 			continue;
 		if (rc < 0 && change->what == KS_RENAME)
 			applying->step_count++; /* one of the two halves may have its new name already */

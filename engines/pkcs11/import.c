@@ -177,9 +177,9 @@ int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SES
 	*made = object->handle;
 	if (ks_bytes_equal(object->spki, spki))
 		return 0;
-	rc = ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
-	if (ks_p11_destroy(&token->on, session, *made) == CKR_OK)
-		ks_p11_snapshot_drop(token, *made);
+	rc = ks_p11_put_back(token, session, *made, ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE),
+			     "the public key");
+	*made = CK_INVALID_HANDLE;
 	return rc;
 }
 
@@ -262,13 +262,11 @@ int ks_p11_import(CK_OBJECT_HANDLE made[2], struct ks_p11_token *token, CK_SESSI
 	spec = ks_keyspec_of_spki(ks_buffer_bytes(spki));
 	id = ks_p11_choose_id(token, ks_buffer_bytes(spki), naming->id, item->id, room);
 	rc = ks_p11_put_public(&made[1], token, session, ks_buffer_bytes(spki), label, id);
-	if (rc == 0)
-		rc = private_put(&made[0], token, session, key, &spec, label, id);
-	if (rc < 0) {
-		if (made[1] && ks_p11_destroy(&token->on, session, made[1]) == CKR_OK)
-			ks_p11_snapshot_drop(token, made[1]);
+	if (rc < 0)
 		return rc;
-	}
+	rc = private_put(&made[0], token, session, key, &spec, label, id);
+	if (rc < 0)
+		return ks_p11_put_back(token, session, made[1], rc, "its public half");
 	ks_notice(token->ctx, KS_EWEAK, token->uri,
 		  "a key that is made in the token exists nowhere else: keystow generate",
 		  "%s was made outside of token %s, so other copies of it may exist", named ? named : "the private key",

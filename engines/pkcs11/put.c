@@ -66,3 +66,22 @@ int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_
 		ks_p11_destroy(&token->on, session, handle);
 	return rc;
 }
+
+/* ---- taking back ---- */
+
+bool ks_p11_put_undo(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	CK_RV rv = handle == CK_INVALID_HANDLE ? CKR_OK : ks_p11_destroy(&token->on, session, handle);
+
+	if (rv == CKR_OK && handle != CK_INVALID_HANDLE)
+		ks_p11_snapshot_drop(token, handle);
+	return rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID;
+}
+
+int ks_p11_put_back(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, int rc,
+		    const char *what)
+{
+	if (ks_p11_put_undo(token, session, handle))
+		return rc;
+	return ks_hint(token->ctx, rc, "%s could not be removed again: keystow list '%s' shows it", what, token->uri);
+}

@@ -18,4 +18,11 @@ struct ks_bytes ks_p11_choose_id(const struct ks_p11_token *token, struct ks_byt
  * are not among the first `known` of the snapshot. False when something may be left. */
 bool ks_p11_strays_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_bytes id, size_t known);
 
+/* Takes back what was put; the token may not answer any more. False when the object may still be there. */
+bool ks_p11_put_undo(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle);
+
+/* The same after failure `rc`, which it returns; when `what` may still be there the hint says so. */
+int ks_p11_put_back(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, int rc,
+		    const char *what);
+
 #endif
