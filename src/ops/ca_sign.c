@@ -36,30 +36,56 @@ static void leaves_free(struct leaf *leaves, size_t count)
 	free(leaves);
 }
 
-static bool has_name(const struct ks_altnames *names, const struct ks_altname *name)
+/* By kind and value; of equal ones the first stays the first. */
+static int name_order(const void *a, const void *b)
 {
+	const struct ks_altname *left = *(struct ks_altname *const *)a, *right = *(struct ks_altname *const *)b;
+	int order = strcmp(left->kind, right->kind);
+
+	if (order == 0)
+		order = strcmp(left->value, right->value);
+	return order ? order : left < right ? -1 : left > right;
+}
+
+static bool same_name(const struct ks_altname *a, const struct ks_altname *b)
+{
+	return strcmp(a->kind, b->kind) == 0 && strcmp(a->value, b->value) == 0;
+}
+
+/* A request may hold as many names as it likes, so each is not compared with each. */
+static int drop_repeated(struct ks_altnames *names)
+{
+	ks_auto_mem struct ks_altname **sorted = ks_array(names->count + 1, sizeof(*sorted));
+	ks_auto_mem bool *repeated = ks_array(names->count + 1, sizeof(*repeated));
+	size_t kept = 0;
+
+	if (!sorted || !repeated)
+		return KS_ENOMEM;
+	for (size_t i = 0; i < names->count; i++)
+		sorted[i] = &names->names[i];
+	qsort(sorted, names->count, sizeof(*sorted), name_order);
+	for (size_t i = 1; i < names->count; i++)
+		repeated[sorted[i] - names->names] = same_name(sorted[i - 1], sorted[i]);
 	for (size_t i = 0; i < names->count; i++) {
-		if (strcmp(names->names[i].kind, name->kind) == 0 && strcmp(names->names[i].value, name->value) == 0)
-			return true;
+		if (!repeated[i])
+			names->names[kept++] = names->names[i];
 	}
-	return false;
+	names->count = kept;
+	return 0;
 }
 
 static int join_names(struct leaf *leaf, struct ks_ctx *ctx, const struct ks_altnames *more)
 {
 	const struct ks_altnames *asked = &leaf->request->names;
-	size_t most = asked->count + (more ? more->count : 0);
+	size_t count = asked->count + (more ? more->count : 0);
 
-	leaf->names.names = ks_array(most, sizeof(*leaf->names.names));
+	leaf->names.names = ks_array(count + 1, sizeof(*leaf->names.names));
 	if (!leaf->names.names)
 		return ks_nomem(ctx);
-	for (size_t i = 0; i < most; i++) {
-		const struct ks_altname *name = i < asked->count ? &asked->names[i] : &more->names[i - asked->count];
-
-		if (!has_name(&leaf->names, name))
-			leaf->names.names[leaf->names.count++] = *name;
-	}
-	return 0;
+	for (size_t i = 0; i < count; i++)
+		leaf->names.names[i] = i < asked->count ? asked->names[i] : more->names[i - asked->count];
+	leaf->names.count = count;
+	return drop_repeated(&leaf->names) < 0 ? ks_nomem(ctx) : 0;
 }
 
 static int set_subject(struct leaf *leaf, struct ks_ctx *ctx, const X509_NAME *subject)
@@ -89,11 +115,19 @@ static int check_grant(const struct leaf *leaf, struct ks_ctx *ctx, const struct
 static int set_row(struct leaf *leaf, struct ks_ctx *ctx, const struct ks_profile *profile, int64_t now)
 {
 	ks_auto(buffer) names = ks_buffer_new(1 << 20);
+	int rc;
 
 	if (!names)
 		return ks_nomem(ctx);
-	for (size_t i = 0; i < leaf->names.count; i++)
-		ks_buffer_format(names, "%s%s:%s", i ? " " : "", leaf->names.names[i].kind, leaf->names.names[i].value);
+	for (size_t i = 0; i < leaf->names.count; i++) {
+		rc = ks_buffer_format(names, "%s%s:%s", i ? " " : "", leaf->names.names[i].kind,
+				      leaf->names.names[i].value);
+		if (rc < 0)
+			return ks_hint(ctx,
+				       ks_fail(ctx, rc, "the %zu names of the certificate do not fit into the ledger",
+					       leaf->names.count),
+				       "ask for fewer names");
+	}
 	leaf->row.names = strdup(ks_buffer_string(names));
 	leaf->row.subject = ks_name_text(leaf->draft.subject);
 	if (!leaf->row.names || !leaf->row.subject)

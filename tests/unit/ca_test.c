@@ -403,6 +403,30 @@ static void names_of_the_signer_are_joined_once_and_under_the_profile(void **sta
 	ks_altnames_free(&names);
 }
 
+static void more_names_than_the_ledger_holds_are_refused_and_not_cut(void **state)
+{
+	__attribute__((cleanup(ks_ca_freep))) struct ks_ca *ca = NULL;
+	ks_auto(request) request = request_of("p256", "CN=leaf", "dns:a.example");
+	ks_auto(profile) profile = NULL;
+	struct ks_altnames more = { 0 };
+	struct ks_sign_wish wish = { .names = &more, .dry_run = true };
+	ks_auto(buffer) der = NULL;
+	char name[256];
+
+	(void)state;
+	init("CN=ca", NULL, 0);
+	ca = open_ca();
+	assert_int_equal(ks_profile_find(&profile, ctx, NULL, "server"), 0);
+	wish.profile = profile;
+	for (int i = 0; i < 6000; i++) {
+		snprintf(name, sizeof(name), "dns:n%d.%060d.%060d.%060d.example", i, 1, 2, 3);
+		assert_int_equal(ks_altnames_add(&more, ctx, name), 0);
+	}
+	assert_int_equal(ks_ca_sign(&der, ca, &request, 1, &wish), KS_ELIMIT);
+	assert_non_null(strstr(ks_ctx_text(ctx), "6001 names"));
+	ks_altnames_free(&more);
+}
+
 static void an_absent_ca_is_told_with_the_command_that_makes_one(void **state)
 {
 	struct ks_ca *ca = NULL;
@@ -493,6 +517,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_dry_run_writes_nothing, start, finish),
 		cmocka_unit_test_setup_teardown(a_ca_below_this_one_may_sign_for_end_entities_only, start, finish),
 		cmocka_unit_test_setup_teardown(names_of_the_signer_are_joined_once_and_under_the_profile, start,
+						finish),
+		cmocka_unit_test_setup_teardown(more_names_than_the_ledger_holds_are_refused_and_not_cut, start,
 						finish),
 		cmocka_unit_test_setup_teardown(an_absent_ca_is_told_with_the_command_that_makes_one, start, finish),
 		cmocka_unit_test_setup_teardown(eight_signers_at_once_lose_no_certificate, start, finish),
