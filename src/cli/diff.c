@@ -121,9 +121,9 @@ int diff_run(struct run *run)
 	ks_auto(store) right = NULL;
 	int rc;
 
-	rc = stores_where(&left_where, run, run_operand(run, 0), run->options->pin_source);
+	rc = stores_whole_where(&left_where, run, run_operand(run, 0), run->options->pin_source);
 	if (rc == 0)
-		rc = stores_where(&right_where, run, run_operand(run, 1), run->options->to_pin_source);
+		rc = stores_whole_where(&right_where, run, run_operand(run, 1), run->options->to_pin_source);
 	if (rc < 0)
 		return rc;
 	stores_begin(run);

@@ -34,9 +34,13 @@ static int find_in(struct run *run, struct ks_store *store, void *user)
 {
 	struct search *search = user;
 	ks_auto_mem const struct ks_entry **sorted = NULL;
-	int rc;
+	const struct ks_entry *only = NULL;
+	int rc = 0;
 
-	rc = describe_sorted(&sorted, run, store);
+	if (ks_where_names_entry(store->where))
+		rc = ks_store_entry(&only, store, store->where);
+	if (rc == 0)
+		rc = describe_sorted(&sorted, run, store);
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
@@ -46,6 +50,8 @@ static int find_in(struct run *run, struct ks_store *store, void *user)
 	for (const struct ks_entry **entry = sorted; *entry; entry++) {
 		struct described described;
 
+		if (only && *entry != only)
+			continue;
 		search->seen++;
 		if (!ks_find_matches(run->ctx, *entry, search->text))
 			continue;
