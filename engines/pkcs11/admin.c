@@ -68,6 +68,16 @@ static int session_alone(CK_SESSION_HANDLE *session, struct ks_p11_token *token)
 
 /* ---- a PIN set by the security officer ---- */
 
+/* What was wrong may be right now. */
+static void user_pin_is_new(struct ks_p11_token *token)
+{
+	__attribute__((cleanup(ks_p11_pin_memory_freep))) struct ks_p11_pin_memory *memory = NULL;
+
+	if (ks_p11_pin_memory_open(&memory, token, CKU_USER) < 0)
+		ks_forgive(token->ctx);
+	ks_p11_pin_memory_clear(memory);
+}
+
 static int set_by_officer(struct ks_p11_token *token, const struct ks_where *where, struct ks_secret *officer,
 			  const struct ks_secret *wanted)
 {
@@ -84,7 +94,7 @@ static int set_by_officer(struct ks_p11_token *token, const struct ks_where *whe
 	}
 	ks_p11_session_give(token, session, rc == KS_EGONE);
 	if (rc == 0)
-		ks_p11_pin_forget(token, CKU_USER);
+		user_pin_is_new(token);
 	return rc;
 }
 
@@ -106,12 +116,18 @@ static int set_pin(struct ks_p11_token *token, const struct ks_where *where, con
 static int change_in(struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_secret *old_pin,
 		     const struct ks_secret *wanted)
 {
-	CK_RV rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted),
-				  size_of(wanted));
+	struct ks_p11_try try;
+	CK_RV rv;
+	int rc = ks_p11_try_begin(&try, token, CKU_USER, old_pin);
+
+	if (rc < 0)
+		return rc;
+	rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted), size_of(wanted));
 
 	/* Only this code speaks of the old PIN; the others find fault with the new one. */
 	if (rv == CKR_OK || rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LOCKED)
-		return ks_p11_try_done(token, CKU_USER, old_pin, rv);
+		return ks_p11_try_end(&try, rv);
+	ks_p11_pin_memory_free(try.memory);
 	return ks_p11_failed(token->ctx, &token->on, rv);
 }
 
@@ -124,8 +140,6 @@ static int change_pin(struct ks_p11_token *token, const struct ks_where *where, 
 
 	if (rc == 0)
 		rc = ask(&old_pin, token, where, KS_ASK_PIN, false);
-	if (rc == 0)
-		rc = ks_p11_pin_sendable(token, CKU_USER, old_pin);
 	if (rc == 0)
 		rc = ask(&wanted, token, where, KS_ASK_PIN, true);
 	if (rc == 0)
@@ -154,33 +168,34 @@ static int label_pad(unsigned char out[32], struct ks_p11_token *token, const ch
 }
 
 /* An initialised token checks the officer's PIN, so the rules for tries hold; a blank one (SoftHSM shows it locked) has none. */
-static int init_allowed(struct ks_p11_token *token, const struct ks_secret *officer)
+static int init_allowed(struct ks_p11_try *try, struct ks_p11_token *token, const struct ks_secret *officer)
 {
 	CK_SESSION_HANDLE session;
 	int rc;
 
+	*try = (struct ks_p11_try){ .token = token, .user = CKU_SO };
 	if (!(token->info.flags & CKF_TOKEN_INITIALIZED))
 		return 0;
 	rc = ks_p11_try_allowed(token, CKU_SO);
 	if (rc == 0)
-		rc = ks_p11_pin_sendable(token, CKU_SO, officer);
-	if (rc == 0)
 		rc = session_alone(&session, token);
-	if (rc == 0)
-		ks_p11_session_give(token, session, false);
-	return rc;
+	if (rc < 0)
+		return rc;
+	ks_p11_session_give(token, session, false);
+	return ks_p11_try_begin(try, token, CKU_SO, officer);
 }
 
 static int init_now(struct ks_p11_token *token, const unsigned char label[32], const struct ks_secret *officer)
 {
+	struct ks_p11_try try;
 	CK_RV rv;
-	int rc = init_allowed(token, officer);
+	int rc = init_allowed(&try, token, officer);
 
 	if (rc < 0)
 		return rc;
 	ks_p11_sessions_close(token);
 	rv = ks_p11_init_token(&token->on, token->slot, bytes_of(officer), size_of(officer), label);
-	rc = ks_p11_try_done(token, CKU_SO, officer, rv);
+	rc = ks_p11_try_end(&try, rv);
 	return rc < 0 ? rc : ks_p11_token_refresh(token);
 }
 

@@ -44,6 +44,18 @@ static int pin_info_read(struct ks_p11_token *token)
 	return ks_p11_failed(token->ctx, &token->on, rv);
 }
 
+#define PERSON_HINT                                                                                                    \
+	"run this in a terminal: a login with the right PIN makes the count full again, and then this works here too"
+
+/* A job that goes on alone would use them up; a person sees what is left and stops. */
+static int few_left(struct ks_p11_token *token, CK_USER_TYPE user)
+{
+	int rc = ks_fail(token->ctx, KS_ELASTTRY, "token %s has few tries left for its %s; nothing was sent", token->shown,
+			 pin_words(user));
+
+	return ks_hint(token->ctx, rc, PERSON_HINT);
+}
+
 int ks_p11_try_allowed(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	struct user_flags flags = flags_of(user);
@@ -90,16 +102,44 @@ static int length_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const s
 		       "nothing was sent, so no try was spent");
 }
 
-int ks_p11_pin_sendable(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
+/* The token's flags may tell nothing of it, but two wrong PINs are known: many tokens lock at the third. */
+static int two_were_wrong(struct ks_p11_token *token, CK_USER_TYPE user)
 {
+	int rc = ks_fail(token->ctx, KS_ELASTTRY, "two wrong %ss were sent to token %s since the last login; nothing was sent now",
+			 pin_words(user), token->shown);
+
+	return ks_hint(token->ctx, rc, PERSON_HINT);
+}
+
+/* Nobody watches: a few wrong PINs are not made more. */
+static int alone_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_p11_pin_memory *memory)
+{
+	if (token->pin_info.flags & flags_of(user).low)
+		return few_left(token, user);
+	return ks_p11_pin_memory_count(memory) >= 2 ? two_were_wrong(token, user) : 0;
+}
+
+int ks_p11_try_begin(struct ks_p11_try *try, struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
+{
+	__attribute__((cleanup(ks_p11_pin_memory_freep))) struct ks_p11_pin_memory *memory = NULL;
 	int rc;
 
+	*try = (struct ks_p11_try){ .token = token, .user = user, .secret = secret };
 	if (!secret)
 		return 0;
 	rc = length_allowed(token, user, secret);
-	if (rc == 0 && ks_p11_pin_known_wrong(token, user, secret))
+	if (rc == 0)
+		rc = ks_p11_pin_memory_open(&memory, token, user);
+	if (rc == 0)
+		rc = ks_p11_try_allowed(token, user); /* anew: somebody else may have tried while we waited */
+	if (rc == 0 && ks_p11_pin_memory_knows(memory, secret))
 		rc = wrong_before(token, user);
-	return rc;
+	if (rc == 0 && !ks_settings(token->ctx)->attended)
+		rc = alone_allowed(token, user, memory);
+	if (rc < 0)
+		return rc;
+	try->memory = ks_take(memory);
+	return 0;
 }
 
 /* "one try is left", from the flags after a wrong PIN; tokens without flags tell nothing. */
@@ -127,26 +167,36 @@ static int wrong(struct ks_p11_token *token, CK_USER_TYPE user, CK_RV rv)
 	return ks_hint(token->ctx, rc, "keystow token info '%s' shows the state of its PIN", token->uri);
 }
 
-int ks_p11_try_done(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret, CK_RV rv)
+static int judged(const struct ks_p11_try *try, CK_RV rv)
 {
+	struct ks_p11_token *token = try->token;
+
 	switch (rv) {
 	case CKR_OK:
-		if (secret)
-			ks_p11_pin_forget(token, user);
+		ks_p11_pin_memory_clear(try->memory);
 		return 0;
 	case CKR_PIN_INCORRECT:
 	case CKR_PIN_INVALID:
 	case CKR_PIN_LEN_RANGE:
 		token->pin_refused = true;
-		if (secret)
-			ks_p11_pin_remember(token, user, secret);
-		return wrong(token, user, rv);
+		if (try->secret)
+			ks_p11_pin_memory_add(try->memory, try->secret);
+		return wrong(token, try->user, rv);
 	case CKR_PIN_LOCKED:
 		token->pin_refused = true;
-		return locked(token, user);
+		return locked(token, try->user);
 	default:
 		return ks_p11_failed(token->ctx, &token->on, rv);
 	}
+}
+
+int ks_p11_try_end(struct ks_p11_try *try, CK_RV rv)
+{
+	int rc = judged(try, rv);
+
+	ks_p11_pin_memory_free(try->memory);
+	try->memory = NULL;
+	return rc;
 }
 
 /* ---- getting the PIN ---- */
@@ -190,6 +240,7 @@ static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct k
 		   CK_SESSION_HANDLE session, struct ks_secret *given)
 {
 	ks_auto(secret) secret = ks_secret_ref(given);
+	struct ks_p11_try try;
 	CK_RV rv;
 	int rc = ks_p11_try_allowed(token, user);
 
@@ -198,12 +249,12 @@ static int attempt(struct ks_p11_token *token, CK_USER_TYPE user, const struct k
 	else if (rc == 0 && !secret)
 		rc = ask(&secret, token, user, where);
 	if (rc == 0)
-		rc = ks_p11_pin_sendable(token, user, secret);
+		rc = ks_p11_try_begin(&try, token, user, secret);
 	if (rc < 0)
 		return rc;
 	rv = ks_p11_login(&token->on, session, user, secret ? ks_secret_bytes(secret) : NULL,
 			  secret ? ks_secret_size(secret) : 0);
-	return ks_p11_try_done(token, user, secret, rv);
+	return ks_p11_try_end(&try, rv);
 }
 
 /* ---- logging in ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file of the PIN that was wrong last. Trouble with it is never a failure of the login itself.
+ * The file of the PINs that were wrong.
  */
 #include "pinmemory.h"
 
@@ -14,15 +14,26 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SALT 16
 #define HASH 32
 #define ROUNDS 200000
+#define MOST 8 /* PINs; the oldest gives way */
 
-struct memory {
-	unsigned char salt[SALT], hash[HASH];
+struct ks_p11_pin_memory {
+	struct ks_ctx *ctx;
+	char *path;
+	struct ks_disk *disk; /* NULL: the file cannot be had, and `trouble` says why */
+	char *trouble;
+	unsigned char salt[SALT], hashes[MOST][HASH];
+	size_t count;
 };
+
+/* Serial numbers of nothing but zeros, as NSS and tpm2-pkcs11 give them, tell no token from another. */
+static bool serial_tells(const char *serial)
+{
+	return serial[strspn(serial, "0")] != '\0';
+}
 
 /* STATE/pin-HEX, where HEX comes of what identifies the token; new string, NULL = nothing is remembered here. */
 static char *memory_path(const struct ks_p11_token *token, CK_USER_TYPE user)
@@ -34,12 +45,72 @@ static char *memory_path(const struct ks_p11_token *token, CK_USER_TYPE user)
 
 	if (!folder)
 		return NULL;
-	if (asprintf(&identity, "%s\n%s\n%s\n%s\n%s", token->manufacturer, token->model, token->serial, token->label,
-		     user == CKU_SO ? "so" : "user") < 0)
+	if (asprintf(&identity, "%s\n%s\n%s\n%s\n%s", token->manufacturer, token->model, token->serial,
+		     serial_tells(token->serial) ? "" : token->label, user == CKU_SO ? "so" : "user") < 0)
 		return NULL;
 	ks_sha256(digest, ks_bytes_of(identity));
 	ks_hex(hex, KS_BYTES(digest, 16));
 	return asprintf(&path, "%s/pin-%s", folder, hex) < 0 ? NULL : path;
+}
+
+/* A salt and whole hashes, or nothing that counts. */
+static void take_in(struct ks_p11_pin_memory *memory, struct ks_bytes content)
+{
+	if (content.size < SALT + HASH || content.size > SALT + sizeof(memory->hashes) || (content.size - SALT) % HASH != 0)
+		return;
+	memcpy(memory->salt, content.data, SALT);
+	memory->count = (content.size - SALT) / HASH;
+	memcpy(memory->hashes, content.data + SALT, content.size - SALT);
+}
+
+static int lock_and_read(struct ks_p11_pin_memory *memory)
+{
+	bool changed;
+	int rc = ks_folder_above(memory->ctx, memory->path);
+
+	if (rc == 0)
+		rc = ks_disk_open(&memory->disk, memory->ctx, memory->path, KS_DISK_WRITE | KS_DISK_CREATE);
+	if (rc == 0)
+		rc = ks_disk_lock(memory->disk, &changed);
+	if (rc == 0)
+		take_in(memory, ks_disk_content(memory->disk));
+	return rc;
+}
+
+int ks_p11_pin_memory_open(struct ks_p11_pin_memory **out, struct ks_p11_token *token, CK_USER_TYPE user)
+{
+	__attribute__((cleanup(ks_p11_pin_memory_freep))) struct ks_p11_pin_memory *memory = NULL;
+	ks_auto_mem char *path = memory_path(token, user);
+	int rc;
+
+	if (!path)
+		return 0;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return ks_nomem(token->ctx);
+	memory->ctx = token->ctx;
+	memory->path = ks_take(path);
+	rc = lock_and_read(memory);
+	if (rc == KS_EBUSY || rc == KS_ECANCELLED)
+		return ks_while(token->ctx, rc, "waiting for another login to token %s", token->shown);
+	if (rc < 0) {
+		ks_disk_freep(&memory->disk);
+		memory->disk = NULL;
+		memory->trouble = strdup(ks_ctx_text(token->ctx));
+		ks_forgive(token->ctx);
+	}
+	*out = ks_take(memory);
+	return 0;
+}
+
+void ks_p11_pin_memory_free(struct ks_p11_pin_memory *memory)
+{
+	if (!memory)
+		return;
+	ks_disk_close(memory->disk);
+	free(memory->path);
+	free(memory->trouble);
+	free(memory);
 }
 
 static bool slow_hash(unsigned char out[HASH], const unsigned char salt[SALT], const struct ks_secret *secret)
@@ -48,45 +119,67 @@ static bool slow_hash(unsigned char out[HASH], const unsigned char salt[SALT], c
 				 HASH, out) == 1;
 }
 
-bool ks_p11_pin_known_wrong(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
+bool ks_p11_pin_memory_knows(const struct ks_p11_pin_memory *memory, const struct ks_secret *secret)
 {
-	ks_auto_mem char *path = memory_path(token, user);
-	ks_auto(buffer) content = NULL;
 	unsigned char hash[HASH];
-	struct memory memory;
+	bool known = false;
 
-	if (!path || access(path, R_OK) < 0)
+	if (!memory || memory->count == 0 || !slow_hash(hash, memory->salt, secret))
 		return false;
-	if (ks_disk_read(&content, token->ctx, path) < 0 || content->size != sizeof(memory)) {
-		ks_forgive(token->ctx);
-		return false;
-	}
-	memcpy(&memory, content->data, sizeof(memory));
-	return slow_hash(hash, memory.salt, secret) && CRYPTO_memcmp(hash, memory.hash, HASH) == 0;
+	for (size_t i = 0; i < memory->count; i++)
+		known = known || CRYPTO_memcmp(hash, memory->hashes[i], HASH) == 0;
+	return known;
 }
 
-void ks_p11_pin_remember(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
+size_t ks_p11_pin_memory_count(const struct ks_p11_pin_memory *memory)
 {
-	ks_auto_mem char *path = memory_path(token, user);
-	struct memory memory;
+	return memory ? memory->count : 0;
+}
 
-	if (!path || RAND_bytes(memory.salt, SALT) != 1 || !slow_hash(memory.hash, memory.salt, secret))
+static bool hash_add(struct ks_p11_pin_memory *memory, const struct ks_secret *secret)
+{
+	if (memory->count == 0 && RAND_bytes(memory->salt, SALT) != 1)
+		return false;
+	if (memory->count == MOST)
+		memmove(memory->hashes[0], memory->hashes[1], HASH * (size_t)(--memory->count));
+	return slow_hash(memory->hashes[memory->count++], memory->salt, secret);
+}
+
+static int write_down(struct ks_p11_pin_memory *memory)
+{
+	const struct ks_bytes pieces[] = { KS_BYTES(memory->salt, SALT), KS_BYTES(memory->hashes[0], HASH * memory->count) };
+	const struct ks_disk_wish wish = { .private_material = true };
+	int rc = ks_disk_stage(memory->disk, pieces, 2, &wish);
+
+	return rc < 0 ? rc : ks_disk_publish(memory->disk);
+}
+
+static void told(struct ks_p11_pin_memory *memory, const char *what, const char *why)
+{
+	ks_notice(memory->ctx, KS_EIO, memory->path, NULL, "the wrong PIN could not be %s: %s", what, why);
+}
+
+void ks_p11_pin_memory_add(struct ks_p11_pin_memory *memory, const struct ks_secret *secret)
+{
+	if (!memory)
 		return;
-	if (ks_folder_above(token->ctx, path) < 0 ||
-	    ks_disk_write(token->ctx, path, KS_BYTES(&memory, sizeof(memory)), true, true) < 0) {
-		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be remembered: %s",
-			  ks_ctx_text(token->ctx));
-		ks_forgive(token->ctx);
+	if (!memory->disk) {
+		told(memory, "remembered", memory->trouble ? memory->trouble : ks_status_title(KS_EIO));
+		return;
+	}
+	if (hash_add(memory, secret) && write_down(memory) < 0) {
+		told(memory, "remembered", ks_ctx_text(memory->ctx));
+		ks_forgive(memory->ctx);
 	}
 }
 
-void ks_p11_pin_forget(struct ks_p11_token *token, CK_USER_TYPE user)
+void ks_p11_pin_memory_clear(struct ks_p11_pin_memory *memory)
 {
-	ks_auto_mem char *path = memory_path(token, user);
-
-	if (path && ks_disk_remove(token->ctx, path) < 0) {
-		ks_notice(token->ctx, KS_EIO, path, NULL, "the wrong PIN could not be forgotten: %s",
-			  ks_ctx_text(token->ctx));
-		ks_forgive(token->ctx);
+	if (!memory || !memory->disk || !ks_disk_exists(memory->disk))
+		return;
+	memory->count = 0;
+	if (ks_disk_remove(memory->ctx, memory->path) < 0) {
+		told(memory, "forgotten", ks_ctx_text(memory->ctx));
+		ks_forgive(memory->ctx);
 	}
 }

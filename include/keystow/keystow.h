@@ -177,6 +177,7 @@ struct ks_settings {
 	size_t max_file;		/* largest file that is read; 0 = 64 MiB */
 	bool follow;			/* a symbolic link as target is followed once */
 	bool allow_last_try;		/* the last PIN try may be spent: a person asked for it */
+	bool attended;			/* a person sees what happens: a PIN may be sent where few tries are left */
 	bool trace_detail;		/* the trace hook is told arguments and results too, which takes time */
 	unsigned deadline_ms[KS_DEADLINES];	/* 0 = long_deadline_ms from MAKE on, call_deadline_ms before it */
 	/* Once this is not 0, calls into modules fail with KS_ECANCELLED, but for those that put something away; or NULL. A signal

@@ -38,8 +38,9 @@ static const struct status_row rows[] = {
 	{ KS_ENOSECRET, "a PIN or password is needed and none could be had",
 	  "Run it in a terminal, or name a source: --pin-source file:PATH, fd:N, env:NAME or cmd:COMMAND." },
 	{ KS_ECANCELLED, "stopped on request", "Nothing was changed, or the sentence says what was done before." },
-	{ KS_ELASTTRY, "one PIN try is left, and it is not spent without a person",
-	  "Run the command in a terminal with --allow-last-try when you are sure of the PIN; a wrong one locks the token." },
+	{ KS_ELASTTRY, "few PIN tries are left, and they are not spent without a person",
+	  "Run the command in a terminal; the right PIN makes the count full again. The very last try is only spent with "
+	  "--allow-last-try, because a wrong PIN then locks the token." },
 	{ KS_ELOCKED, "the token is locked",
 	  "Its security officer can set a new PIN: keystow token pin TOKEN --unblock. The keys are not lost." },
 	{ KS_EMISMATCH, "these do not belong together",

@@ -337,3 +337,21 @@ void secrets_end(void)
 		kept[i] = (struct kept_secret){ 0 };
 	}
 }
+
+/* Two names of one file. */
+static bool same_file(const char *one, const char *other)
+{
+	struct stat first, second;
+
+	return stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
+bool secrets_same(const char *one, const char *other)
+{
+	if (!one || !other || strcmp(one, "prompt") == 0)
+		return false;
+	if (strncmp(one, "file:", 5) == 0 && strncmp(other, "file:", 5) == 0 && same_file(one + 5, other + 5))
+		return true;
+	return strcmp(one, other) == 0;
+}

@@ -14,6 +14,8 @@ int secrets_ask(void *user, struct ks_ctx *ctx, const struct ks_question *questi
 int secrets_get(struct ks_secret **out, struct run *run, const struct ks_question *question);
 /* 0, or KS_EUSAGE with "did you mean" when `source` is no source; NULL is fine. */
 int secrets_check(struct ks_ctx *ctx, const char *source);
+/* Would both give the same secret without anybody being asked? NULL is the same as nothing. */
+bool secrets_same(const char *one, const char *other);
 /* Wipes what was read once and kept (fd:, env:). */
 void secrets_end(void);
 

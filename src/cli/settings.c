@@ -154,6 +154,14 @@ static int check_sources(struct run *run)
 		if (rc < 0)
 			return rc;
 	}
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		if (sources[i] != options->so_pin_source && secrets_same(sources[i], options->so_pin_source))
+			return ks_hint(run->ctx,
+				       ks_fail(run->ctx, KS_EUSAGE,
+					       "the security officer's PIN and another one would come from the same source, %s",
+					       sources[i]),
+				       "whoever has the one must not have the other: name two sources");
+	}
 	return 0;
 }
 
@@ -184,6 +192,7 @@ int settings_apply(struct run *run)
 		.max_iterations = options->max_iterations,
 		.follow = options->follow,
 		.allow_last_try = options->allow_last_try && term_present(),
+		.attended = term_present() && !options->no_input,
 		.trace_detail = options->trace != NULL,
 	};
 	int rc;

@@ -108,6 +108,9 @@ CK_RV told_C_GetTokenInfo(const struct call *call, CK_SLOT_ID slot_id, CK_TOKEN_
 	if (schedule_any(A_PIN_PAD))
 		info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
 	info->flags |= tries_flags();
+	if (schedule_any(A_SILENT))
+		info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED |
+				 CKF_SO_PIN_COUNT_LOW | CKF_SO_PIN_FINAL_TRY | CKF_SO_PIN_LOCKED);
 	return rv;
 }
 

@@ -36,6 +36,7 @@ static const struct word {
 	{ "half", A_HALF },
 	{ "flags", A_FLAGS },
 	{ "tries", A_TRIES },
+	{ "silent", A_SILENT },
 	{ "pin-pad", A_PIN_PAD },
 	{ "always-authenticate", A_ALWAYS },
 	{ "null", A_NULL },

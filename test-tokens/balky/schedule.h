@@ -44,6 +44,7 @@ enum action {
 	A_HALF, /* `public` or `private`: only that half of a new pair stays, and CKR_GENERAL_ERROR */
 	A_FLAGS, /* names joined by |: set in the token's flags */
 	A_TRIES, /* number: wrong PINs until the token locks, with the flags that go with it */
+	A_SILENT, /* no flag of the token tells of tries */
 	A_PIN_PAD, /* PIN: the token has a protected authentication path; a NULL PIN means this one */
 	A_ALWAYS, /* PIN: private keys want a context-specific login for each signature */
 	A_NULL, /* the function is missing from the list */

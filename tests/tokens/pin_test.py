@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """No PIN try is wasted: one wrong PIN is one try, an unclear address is none, and the last try is a person's to spend."""
+import os
+import subprocess
+
 import pexpect
 
 import stand
@@ -40,16 +43,19 @@ with stand.Stand("walnut") as at:
     got = at.ks("list", walnut, pin="wrong")
     tap.ok(got.rc == 4 and not got.logins(), "a PIN that is known to be wrong is not sent again", got)
     got = at.ks("list", walnut)
-    tap.ok(got.rc == 0 and len(got.logins()) == 1, "the right PIN is still accepted after that", got)
+    tap.ok(got.rc == 5 and not got.logins(), "a token that says that few tries are left gets nothing from a script", got)
+    got = terminal(at, "", "list", walnut, "--pin-source", "prompt", answers=[stand.PIN])
+    tap.ok(got.rc == 0 and len(got.logins()) == 1, "a person at a terminal may go on", got)
+    got = at.ks("list", walnut)
+    tap.ok(got.rc == 0 and len(got.logins()) == 1, "after that the script goes on, too", got)
 
     at.back()
     tries = "C_Login * tries 3"
     got = at.ks("list", walnut, schedule=tries, pin="wrong")
     tap.ok(got.rc == 4 and len(got.logins()) == 1 and ("few tries" in got.err or "tries" in got.err),
            "when the token tells that few tries are left, the sentence tells it too", got)
-    at.write("wrong", WRONG + "1\n")
-    got = at.ks("list", walnut, schedule=tries, pin="wrong")
-    tap.ok(got.rc == 4 and len(got.logins()) == 1 and "one" in got.err.lower(), "the second wrong PIN leaves one try, and says so", got)
+    got = terminal(at, tries, "list", walnut, "--pin-source", "prompt", answers=[WRONG + "1"])
+    tap.ok(got.rc == 4 and len(got.logins()) == 1 and "one" in got.out.lower(), "the second wrong PIN leaves one try, and says so", got)
     got = at.ks("list", walnut, schedule=tries)
     tap.ok(got.rc == 5 and not got.logins() and "walnut" in got.err, "the last try is not spent by a script, even with the right PIN", got)
     got = at.ks("list", walnut, "--allow-last-try", schedule=tries)
@@ -68,6 +74,37 @@ with stand.Stand("walnut") as at:
     at.back()
     got = terminal(at, "C_Login * tries 3", "list", walnut, "--pin-source", "prompt", answers=[WRONG, WRONG + "2"])
     tap.ok(got.rc == 4 and len(got.logins()) == 1, "a wrong PIN at a terminal is not asked for twice in one command", got)
+
+    at.back()
+    wrongs = [at.write(f"wrong{i}", f"{WRONG}{i}\n") and f"wrong{i}" for i in range(4)]
+    silent = "C_Login * tries 3\nC_GetTokenInfo * silent"
+    sent = [len(at.ks("list", walnut, schedule=silent, pin=name).logins()) for name in (wrongs[0], wrongs[0], wrongs[1], wrongs[0], wrongs[1])]
+    tap.ok(sent == [1, 0, 1, 0, 0], "on a token that tells nothing, each of two wrong PINs is sent once, in whatever order they come", sent)
+    got = at.ks("list", walnut, schedule=silent, pin=wrongs[2])
+    tap.ok(got.rc == 5 and not got.logins(), "and the third is a person's, although the token tells nothing", got)
+    got = terminal(at, silent, "list", walnut, "--pin-source", "prompt", answers=[stand.PIN])
+    tap.ok(got.rc == 0, "whose right PIN makes the memory empty", got)
+    got = at.ks("list", walnut, schedule=silent)
+    tap.ok(got.rc == 0 and len(got.logins()) == 1, "so that the script goes on", got)
+
+    at.back()
+    jobs = [subprocess.Popen([at.keystow, "list", walnut, "--pin-source", "file:" + at.path("wrong0")], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=at.dir, start_new_session=True,
+                             env={**at.env, "BALKY_LOG": at.path("log"),
+                                  "BALKY_SCHEDULE": at.write("schedule", "C_Login 1 sleep 200\nC_GetTokenInfo * silent\n")})
+            for _ in range(8)]
+    said = [job.communicate(timeout=stand.SAFETY)[1].decode() for job in jobs]
+    sent = [call for call in stand.calls_of(at.read("log")) if call.name == "C_Login"]
+    tap.ok(len(sent) == 1 and [job.returncode for job in jobs] == [4] * 8,
+           "eight jobs that start together with one wrong PIN spend one try", (len(sent), said))
+
+    at.back()
+    at.write("so-pin", stand.SO_PIN + "\n")
+    os.link(at.path("so-pin"), at.path("the-same"))
+    for source in ("so-pin", "the-same"):
+        got = at.ks("token", "pin", walnut, "--unblock", "--so-pin-source", "file:" + at.path("so-pin"), "--new-pin-source",
+                    "file:" + at.path(source), pin=None)
+        tap.ok(got.rc == 2 and not got.calls, f"the security officer's PIN and the user's from one file ({source}): refused", got)
 
     at.back()
     got = at.ks("show", walnut + ";object=key", schedule=f"C_GetTokenInfo * pin-pad {stand.PIN}", pin=None)

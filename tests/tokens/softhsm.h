@@ -15,6 +15,7 @@
 static struct ks_ctx *ctx;
 static char folder[] = "/tmp/keystow-token-XXXXXX";
 static const char *pin = "1234"; /* what is answered when asked */
+static bool attended; /* of the next context */
 static atomic_int times_asked, logins, calls; /* keys ask and call on any thread */
 
 static int answer(void *user, struct ks_ctx *asking, const struct ks_question *question, struct ks_secret *into)
@@ -55,6 +56,7 @@ static int ctx_make(void)
 
 	snprintf(state, sizeof(state), "%s/state", folder);
 	settings.state_dir = state;
+	settings.attended = attended;
 	settings.module = getenv("KEYSTOW_TEST_MODULE");
 	times_asked = 0;
 	logins = 0;
@@ -66,6 +68,7 @@ static int start_with(const char *arguments)
 {
 	snprintf(folder, sizeof(folder), "/tmp/keystow-token-XXXXXX");
 	pin = "1234";
+	attended = false;
 	if (!mkdtemp(folder) || token_make(arguments) != 0)
 		return -1;
 	return ctx_make();
