@@ -68,7 +68,7 @@ struct ks_generate {
 	bool decrypt;			/* RSA: may decrypt too */
 };
 
-enum ks_admin_act { KS_ADMIN_INIT, KS_ADMIN_SET_PIN, KS_ADMIN_CHANGE_PIN, KS_ADMIN_UNBLOCK_PIN };
+enum ks_admin_act { KS_ADMIN_INIT, KS_ADMIN_SET_PIN, KS_ADMIN_CHANGE_PIN, KS_ADMIN_UNBLOCK_PIN, KS_ADMIN_CHANGE_SO_PIN };
 struct ks_admin {
 	enum ks_admin_act act;
 	const char *label;		/* init: new token label */

@@ -5,6 +5,7 @@
 #include "admin.h"
 
 #include "login.h"
+#include "newpin.h"
 #include "pinmemory.h"
 
 #include <string.h>
@@ -42,18 +43,6 @@ static const char *bytes_of(const struct ks_secret *secret)
 static size_t size_of(const struct ks_secret *secret)
 {
 	return secret ? ks_secret_size(secret) : 0;
-}
-
-static int check_new(struct ks_p11_token *token, const struct ks_secret *secret)
-{
-	CK_ULONG min = token->info.ulMinPinLen, max = token->info.ulMaxPinLen;
-
-	if (!secret || max == 0 || min > max || (size_of(secret) >= min && size_of(secret) <= max))
-		return 0;
-	return ks_hint(token->ctx,
-		       ks_fail(token->ctx, KS_EPIN, "a new PIN for token %s must have %lu to %lu characters",
-			       token->shown, min, max),
-		       "nothing was changed");
 }
 
 /* What follows works on the whole token, so nobody may be logged in. */
@@ -107,18 +96,18 @@ static int set_pin(struct ks_p11_token *token, const struct ks_where *where, con
 	if (rc == 0)
 		rc = ask(&wanted, token, where, KS_ASK_PIN, true);
 	if (rc == 0)
-		rc = check_new(token, wanted);
+		rc = ks_p11_new_pin_check(token, wanted, officer);
 	return rc < 0 ? rc : set_by_officer(token, where, officer, wanted);
 }
 
-/* ---- a PIN changed by its user ---- */
+/* ---- a PIN changed by whom it belongs to ---- */
 
-static int change_in(struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_secret *old_pin,
-		     const struct ks_secret *wanted)
+static int change_in(struct ks_p11_token *token, CK_USER_TYPE user, CK_SESSION_HANDLE session,
+		     const struct ks_secret *old_pin, const struct ks_secret *wanted)
 {
 	struct ks_p11_try try;
 	CK_RV rv;
-	int rc = ks_p11_try_begin(&try, token, CKU_USER, old_pin);
+	int rc = ks_p11_try_begin(&try, token, user, old_pin);
 
 	if (rc < 0)
 		return rc;
@@ -143,14 +132,46 @@ static int change_pin(struct ks_p11_token *token, const struct ks_where *where, 
 	if (rc == 0)
 		rc = ask(&wanted, token, where, KS_ASK_PIN, true);
 	if (rc == 0)
-		rc = check_new(token, wanted);
+		rc = ks_p11_new_pin_check(token, wanted, NULL);
 	if (rc == 0)
 		rc = session_alone(&session, token);
 	if (rc < 0)
 		return rc;
-	rc = change_in(token, session, old_pin, wanted);
+	rc = change_in(token, CKU_USER, session, old_pin, wanted);
 	ks_p11_session_give(token, session, rc == KS_EGONE);
 	return rc;
+}
+
+/* ---- the security officer's own PIN ---- */
+
+static int change_as_officer(struct ks_p11_token *token, const struct ks_where *where, struct ks_secret *old_pin,
+			     const struct ks_secret *wanted)
+{
+	CK_SESSION_HANDLE session;
+	int rc = session_alone(&session, token);
+
+	if (rc < 0)
+		return rc;
+	rc = ks_p11_login_officer(token, where, session, old_pin);
+	if (rc == 0) {
+		rc = change_in(token, CKU_SO, session, old_pin, wanted);
+		ks_p11_leave(token, session);
+	}
+	ks_p11_session_give(token, session, rc == KS_EGONE);
+	return rc;
+}
+
+static int change_so_pin(struct ks_p11_token *token, const struct ks_where *where, const struct ks_admin *admin)
+{
+	ks_auto(secret) old_pin = ks_secret_ref(admin->old_secret);
+	ks_auto(secret) wanted = ks_secret_ref(admin->new_secret);
+	int rc = ask(&old_pin, token, where, KS_ASK_SO_PIN, false);
+
+	if (rc == 0)
+		rc = ask(&wanted, token, where, KS_ASK_SO_PIN, true);
+	if (rc == 0)
+		rc = ks_p11_new_pin_check(token, wanted, NULL);
+	return rc < 0 ? rc : change_as_officer(token, where, old_pin, wanted);
 }
 
 /* ---- a whole token ---- */
@@ -208,10 +229,10 @@ static int init(struct ks_p11_token *token, const struct ks_where *where, const 
 	if (rc == 0)
 		rc = ask(&officer, token, where, KS_ASK_SO_PIN, !(token->info.flags & CKF_TOKEN_INITIALIZED));
 	if (rc == 0)
-		rc = check_new(token, admin->new_secret);
+		rc = ks_p11_new_pin_check(token, admin->new_secret, officer);
 	if (rc == 0)
 		rc = ks_while(token->ctx, init_now(token, label, officer), "initialising");
-	if (rc < 0 || !admin->new_secret)
+	if (rc < 0 || (!admin->new_secret && !token->on.pin_pad))
 		return rc;
 	rc = set_by_officer(token, where, officer, admin->new_secret);
 	return ks_hint(token->ctx,
@@ -226,6 +247,8 @@ static int act(struct ks_p11_token *token, const struct ks_where *where, const s
 		return init(token, where, admin);
 	case KS_ADMIN_CHANGE_PIN:
 		return change_pin(token, where, admin);
+	case KS_ADMIN_CHANGE_SO_PIN:
+		return change_so_pin(token, where, admin);
 	default:
 		return set_pin(token, where, admin);
 	}

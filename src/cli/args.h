@@ -52,7 +52,7 @@ struct words {
 struct options {
 	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
-		unblock;
+		unblock, officer;
 	bool no_password, tree;
 	unsigned verbose, days, wait;
 	uint64_t max_iterations;

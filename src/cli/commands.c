@@ -183,10 +183,14 @@ const struct command commands[] = {
 			      "--pin-source file:usb.pin\n"
 			      "keystow token init pkcs11:serial=ea5a01 --label fresh",
 			      token_init_run },
-	[VERB_TOKEN_PIN] = { "token pin", "change or unblock a PIN", "TOKEN", VALUE_STORE, false, 1, 1,
-			     "Changes the user PIN; with --unblock the security officer's PIN sets a new one.",
+	[VERB_TOKEN_PIN] = { "token pin", "change, unblock or set a PIN", "TOKEN", VALUE_STORE, false, 1, 1,
+			     "Changes the user PIN; with --unblock, and on a token that has no user PIN yet, the security "
+			     "officer's PIN sets a new one; with --officer the security officer's own PIN is changed. A "
+			     "length that the token does not take is not sent, and a PIN that is easy to guess is told. "
+			     "A token with a pad of its own asks there.",
 			     "keystow token pin pkcs11:token=usbhsm\n"
 			     "keystow token pin @hsm --unblock\n"
+			     "keystow token pin @hsm --officer --so-pin-source file:so.pin --new-pin-source file:new.pin\n"
 			     "keystow token pin @hsm --pin-source file:old.pin --new-pin-source file:new.pin",
 			     token_pin_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",

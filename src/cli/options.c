@@ -65,6 +65,8 @@ const struct option_row option_rows[] = {
 	{ "no-input", 0, OPTION_FLAG, NULL, VALUE_NONE, "never ask anything", AT(no_input), EVERYWHERE },
 	{ "no-password", 0, OPTION_FLAG, NULL, VALUE_NONE, "leave a private key in the clear, in a file of mode 0600",
 	  AT(no_password), IN(CA_INIT) | IN(NEW) | IN(GENERATE) | IN(COPY) | IN(ENROLL) },
+	{ "officer", 0, OPTION_FLAG, NULL, VALUE_NONE, "change the security officer's own PIN", AT(officer),
+	  IN(TOKEN_PIN) },
 	{ "output", 'o', OPTION_TEXT, "FILE", VALUE_FILE, "write the result to FILE (- is standard output)", AT(output),
 	  IN(REQUEST) | IN(CA_SIGN) },
 	{ "pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,

@@ -221,12 +221,12 @@ static bool takes_option(const struct run *run, const char *name)
 /* The option that would have given this secret; NULL where several stores are named, and each has its own. */
 static const char *option_of(const struct run *run, const struct ks_question *question)
 {
+	if (question->fresh && takes_option(run, "new-pin-source"))
+		return "--new-pin-source";
 	if (question->ask == KS_ASK_SO_PIN)
 		return "--so-pin-source";
 	if (question->ask == KS_ASK_KEY_PASSWORD)
 		return "--key-pin-source";
-	if (question->fresh && takes_option(run, "new-pin-source"))
-		return "--new-pin-source";
 	if (takes_option(run, "to-pin-source") && run->args.operands.count > 1)
 		return NULL;
 	return "--pin-source";
@@ -308,7 +308,8 @@ int secrets_ask(void *user, struct ks_ctx *ctx, const struct ks_question *questi
 
 	if (question->ask == KS_ASK_KEY_PASSWORD && run->options->key_pin_source)
 		source = run->options->key_pin_source;
-	if (question->ask == KS_ASK_SO_PIN && run->options->so_pin_source)
+	if (question->ask == KS_ASK_SO_PIN && !(question->fresh && takes_option(run, "new-pin-source")) &&
+	    run->options->so_pin_source)
 		source = run->options->so_pin_source;
 	if (!source || strcmp(source, "prompt") == 0)
 		return ask_person(run, ctx, question, into, source != NULL);

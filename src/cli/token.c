@@ -189,7 +189,21 @@ static int ask_secret(struct ks_secret **out, struct run *run, const struct ks_t
 		.fresh = fresh,
 	};
 
+	if (token->pin_pad)
+		return 0; /* it is typed there */
 	return secrets_get(out, run, &question);
+}
+
+/* The two PINs are kept apart: a slip with one source would give the security officer's PIN away, or lock it. */
+static int sources_apart(struct run *run, const char *user, const char *officer)
+{
+	if (!user || !officer || strcmp(user, officer) != 0 || strcmp(user, "prompt") == 0)
+		return 0;
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EUSAGE,
+			       "the PIN of the user and that of the security officer have the same source, %s; nothing was sent",
+			       user),
+		       "give each a source of its own");
 }
 
 static int several(struct run *run, const struct ks_where *where, struct ks_token *const *tokens)
@@ -291,9 +305,10 @@ static int init_admin(struct run *run, const struct ks_where *where, const struc
 	ks_auto(secret) so_pin = NULL;
 	ks_auto(secret) pin = NULL;
 	struct ks_admin admin = { .act = KS_ADMIN_INIT, .label = options->label };
-	int rc;
+	int rc = sources_apart(run, where->pin_source, options->so_pin_source);
 
-	rc = ask_secret(&so_pin, run, token, KS_ASK_SO_PIN, options->so_pin_source, !token->initialized);
+	if (rc == 0)
+		rc = ask_secret(&so_pin, run, token, KS_ASK_SO_PIN, options->so_pin_source, !token->initialized);
 	if (rc == 0)
 		rc = ask_secret(&pin, run, token, KS_ASK_PIN, where->pin_source, true);
 	if (rc < 0)
@@ -327,36 +342,72 @@ int token_init_run(struct run *run)
 	return rc;
 }
 
+/* The kinds of change, whose PIN allows them, and whose is set. */
+struct pin_change {
+	enum ks_admin_act act;
+	enum ks_ask allows, sets;
+	const char *told;
+};
+
+static const struct pin_change *pin_change_of(const struct options *options, const struct ks_token *token)
+{
+	static const struct pin_change changes[] = {
+		{ KS_ADMIN_CHANGE_PIN, KS_ASK_PIN, KS_ASK_PIN, "the PIN" },
+		{ KS_ADMIN_UNBLOCK_PIN, KS_ASK_SO_PIN, KS_ASK_PIN, "the PIN" },
+		{ KS_ADMIN_CHANGE_SO_PIN, KS_ASK_SO_PIN, KS_ASK_SO_PIN, "the security officer's PIN" },
+	};
+
+	if (options->officer)
+		return &changes[2];
+	return &changes[options->unblock || (token->initialized && !token->user_pin_set) ? 1 : 0];
+}
+
 static int pin_admin(struct run *run, const struct ks_where *where, const struct ks_token *token)
 {
 	const struct options *options = run->options;
-	bool unblock = options->unblock;
+	const struct pin_change *change = pin_change_of(options, token);
 	ks_auto(secret) present = NULL;
 	ks_auto(secret) wanted = NULL;
-	struct ks_admin admin = { .act = unblock ? KS_ADMIN_UNBLOCK_PIN : KS_ADMIN_CHANGE_PIN };
-	int rc;
+	struct ks_admin admin = { .act = change->act };
+	bool officer = change->allows == KS_ASK_SO_PIN;
+	int rc = 0;
 
-	rc = ask_secret(&present, run, token, unblock ? KS_ASK_SO_PIN : KS_ASK_PIN,
-			unblock ? options->so_pin_source : where->pin_source, false);
+	if (officer && change->sets == KS_ASK_PIN)
+		rc = sources_apart(run, options->new_pin_source, options->so_pin_source);
+	if (rc == 0 && officer)
+		rc = sources_apart(run, where->pin_source, options->so_pin_source);
 	if (rc == 0)
-		rc = ask_secret(&wanted, run, token, KS_ASK_PIN, options->new_pin_source, true);
+		rc = ask_secret(&present, run, token, change->allows, officer ? options->so_pin_source : where->pin_source,
+				false);
+	if (rc == 0)
+		rc = ask_secret(&wanted, run, token, change->sets, options->new_pin_source, true);
 	if (rc < 0)
 		return rc;
 	admin.old_secret = present;
 	admin.new_secret = wanted;
 	rc = stores_only(run, where, KS_WRITE | KS_WITHOUT_SECRET, administer, &admin);
 	if (rc == 0)
-		out_line(&run->out, "~ the PIN of token \"%s\", serial %s", token->label, token->serial);
+		out_line(&run->out, "~ %s of token \"%s\", serial %s", change->told, token->label, token->serial);
 	return rc;
+}
+
+static int pin_options_check(struct run *run)
+{
+	if (!run->options->officer || !run->options->unblock)
+		return 0;
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EUSAGE, "--unblock sets the user's PIN and --officer the security officer's"),
+		       "use one of the two");
 }
 
 int token_pin_run(struct run *run)
 {
 	ks_auto(where) where = NULL;
 	struct ks_token **tokens = NULL;
-	int rc;
+	int rc = pin_options_check(run);
 
-	rc = token_where(&where, run, run->options->pin_source);
+	if (rc == 0)
+		rc = token_where(&where, run, run->options->pin_source);
 	if (rc == 0)
 		rc = one_token(&tokens, run, where);
 	if (rc == 0)
