@@ -41,6 +41,7 @@ struct ks_p11_module {
 	char *name; /* path, or p11-kit's name for it */
 	char *shown; /* the same, safe to show */
 	char *arguments; /* of C_Initialize, or NULL */
+	CK_INFO info; /* all zero when the module did not tell */
 	bool initialized;
 	pid_t process; /* that started it; 0 = not started yet */
 };

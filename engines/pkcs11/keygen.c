@@ -8,6 +8,7 @@
  */
 #include "keygen.h"
 #include "put.h"
+#include "quirks.h"
 
 #include "text.h"
 
@@ -149,8 +150,9 @@ static CK_RV make_rung(struct making *making, enum rung rung, bool other_spellin
 static CK_RV make(struct making *making)
 {
 	CK_RV rv = CKR_OK;
+	enum rung first = making->token->quirks & KS_P11_SHORT_TEMPLATE ? PROTECTED : EXPLICIT;
 
-	for (enum rung rung = EXPLICIT; rung < RUNGS; rung++) {
+	for (enum rung rung = first; rung < RUNGS; rung++) {
 		rv = make_rung(making, rung, false);
 		/* Ed25519 is named by a string in PKCS#11 v3.0 and SoftHSM, by its OID elsewhere. */
 		if (making->spec.type == KS_KEY_ED25519 &&
@@ -215,6 +217,8 @@ static int check_halves(const struct making *making, const struct ks_p11_object 
 	    (making->spec.type != KS_KEY_ED25519 && public_key->key.bits != making->spec.bits))
 		return ks_fail(token->ctx, KS_ELIES, "token %s made another kind of key than it was asked for",
 			       token->shown);
+	if (token->quirks & KS_P11_OWN_IDS && public_key->id.size && ks_bytes_equal(public_key->id, private_key->id))
+		return 0;
 	if (!ks_bytes_equal(public_key->id, making->id) || !ks_bytes_equal(private_key->id, making->id))
 		return ks_fail(token->ctx, KS_ELIES, "token %s did not keep the id that it was given for the new key",
 			       token->shown);

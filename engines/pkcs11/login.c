@@ -5,6 +5,7 @@
 #include "login.h"
 
 #include "pinmemory.h"
+#include "quirks.h"
 
 #include <string.h>
 
@@ -28,6 +29,8 @@ static int locked(struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	int rc = ks_fail(token->ctx, KS_ELOCKED, "the %s of token %s is locked", pin_words(user), token->shown);
 
+	if (token->quirks & KS_P11_SILENT_LOCK)
+		return ks_hint(token->ctx, rc, "its lock-out passes with time; tpm2_dictionarylockout --clear-lockout ends it");
 	if (user == CKU_SO)
 		return ks_hint(token->ctx, rc, "only initialising the token anew helps, which erases it");
 	return ks_hint(token->ctx, rc, "its security officer can set a new PIN: keystow token pin '%s' --unblock",
@@ -160,6 +163,8 @@ static int wrong(struct ks_p11_token *token, CK_USER_TYPE user, CK_RV rv)
 			left = "; one try is left";
 		else if (token->pin_info.flags & flags.low)
 			left = "; few tries are left";
+		else if (token->quirks & KS_P11_SILENT_LOCK)
+			left = "; it does not tell how many tries are left, and locks after few";
 		rc = ks_fail(token->ctx, KS_EPIN, "the %s for token %s is wrong%s", pin_words(user), token->shown,
 			     left);
 	}

@@ -176,13 +176,16 @@ static int module_start(struct ks_ctx *ctx, struct ks_p11_module *module)
 
 	module->process = getpid();
 	rv = ks_p11_initialize(&on, module->arguments);
-	if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
-		return 0;
 	module->initialized = rv == CKR_OK;
-	return ks_while(ctx, ks_p11_failed(ctx, &on, rv), "starting module %s", module->shown);
+	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
+		return ks_while(ctx, ks_p11_failed(ctx, &on, rv), "starting module %s", module->shown);
+	/* Only quirks hang on it, so a module that does not tell is used without. */
+	if (ks_p11_info(&on, &module->info) != CKR_OK)
+		memset(&module->info, 0, sizeof(module->info));
+	return 0;
 }
 
-static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module, const char *arguments)
+static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module)
 {
 	const struct ks_p11_on on = { .module = module };
 	int rc = ks_p11kit_load(ctx);
@@ -201,8 +204,6 @@ static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module, const c
 		rc = ks_fail(ctx, KS_EMODULE, "module %s cannot be loaded", module->shown);
 		return why ? ks_cause(ctx, rc, "p11-kit: %s", why) : rc;
 	}
-	if (arguments && !(module->arguments = strdup(arguments)))
-		return ks_nomem(ctx);
 	return module_start(ctx, module);
 }
 
@@ -239,11 +240,22 @@ static int loaded_add(struct loaded *loaded, struct ks_ctx *ctx, struct ks_p11_m
 	return 0;
 }
 
+/* A library is started once in a process: NSS would go on with the database that it was started with. */
+static int same_arguments(struct ks_ctx *ctx, const struct ks_p11_module *module, const char *arguments)
+{
+	if (strcmp(module->arguments ? module->arguments : "", arguments ? arguments : "") == 0)
+		return 0;
+	return ks_hint(ctx,
+		       ks_fail(ctx, KS_EUNABLE, "module %s was started with other init-args in this run already", module->shown),
+		       "use one command for each of the two, for example with a file in between");
+}
+
 /* `name` is a path, or the NAME of a [module NAME] in the configuration. */
 static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct loaded *loaded, const char *name)
 {
 	const char *path = ks_config_get(ctx, "module", name, "path");
 	const char *load = ks_config_get(ctx, "module", name, "load");
+	const char *arguments = ks_config_get(ctx, "module", name, "init-args");
 	struct ks_p11_module *module = loaded_named(loaded, path ? path : name);
 	int rc;
 
@@ -257,7 +269,10 @@ static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct l
 		rc = module_new(&module, ctx, path ? path : name);
 		if (rc < 0)
 			return rc;
-		rc = module_load(ctx, module, ks_config_get(ctx, "module", name, "init-args"));
+		if (arguments && !(module->arguments = strdup(arguments)))
+			rc = ks_nomem(ctx);
+		if (rc == 0)
+			rc = module_load(ctx, module);
 		if (rc < 0) {
 			module_end(module);
 			return rc;
@@ -267,7 +282,7 @@ static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct l
 			return rc;
 	}
 	*out = module;
-	return 0;
+	return same_arguments(ctx, module, arguments);
 }
 
 /* One of p11-kit's own. What does not start is told and left out; a trust policy holds no tokens of people. */

@@ -3,6 +3,7 @@
  * Reading objects, finding them again, and giving them out as items.
  */
 #include "object.h"
+#include "quirks.h"
 
 #include "certificate.h"
 #include "der.h"
@@ -334,8 +335,7 @@ static unsigned flags_of(const struct ks_p11_token *token, const struct reading 
 		flags |= KS_EXTRACTABLE;
 	if (r->local == CK_TRUE)
 		flags |= KS_MADE_HERE;
-	/* NSS softoken 3.87 answers CKA_LOCAL false for keys that it made. */
-	else if (r->local != CK_FALSE || strncmp(token->manufacturer, "Mozilla", 7) == 0)
+	else if (r->local != CK_FALSE || (token->quirks & KS_P11_ORIGIN_UNTOLD))
 		flags |= KS_ORIGIN_UNKNOWN;
 	return flags;
 }

@@ -39,14 +39,17 @@ static bool serial_tells(const char *serial)
 static char *memory_path(const struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	const char *folder = ks_settings(token->ctx)->state_dir;
+	const struct ks_p11_module *module = token->on.module;
+	bool alike = !serial_tells(token->serial); /* two databases of NSS differ in the init string only */
 	ks_auto_mem char *identity = NULL;
 	unsigned char digest[KS_SHA256];
 	char hex[33], *path = NULL;
 
 	if (!folder)
 		return NULL;
-	if (asprintf(&identity, "%s\n%s\n%s\n%s\n%s", token->manufacturer, token->model, token->serial,
-		     serial_tells(token->serial) ? "" : token->label, user == CKU_SO ? "so" : "user") < 0)
+	if (asprintf(&identity, "%s\n%s\n%s\n%s\n%s\n%s\n%s", token->manufacturer, token->model, token->serial,
+		     alike ? token->label : "", user == CKU_SO ? "so" : "user", alike ? module->name : "",
+		     alike && module->arguments ? module->arguments : "") < 0)
 		return NULL;
 	ks_sha256(digest, ks_bytes_of(identity));
 	ks_hex(hex, KS_BYTES(digest, 16));

@@ -6,6 +6,7 @@
 
 #include "candidate.h"
 #include "object.h"
+#include "quirks.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -53,10 +54,19 @@ static struct ks_bytes unless_empty(const char *text)
 	return text && text[0] ? ks_bytes_of(text) : KS_NONE;
 }
 
+static void uri_put_maker(struct ks_buffer *out, const struct ks_p11_token *token)
+{
+	uri_put(out, "manufacturer", unless_empty(token->manufacturer));
+	uri_put(out, "model", unless_empty(token->model));
+}
+
 static void uri_put_token(struct ks_buffer *out, const struct ks_p11_token *token)
 {
 	uri_put(out, "token", unless_empty(token->label));
-	uri_put(out, "serial", unless_empty(token->serial));
+	if (!(token->quirks & KS_P11_NO_SERIAL))
+		uri_put(out, "serial", unless_empty(token->serial));
+	else
+		uri_put_maker(out, token);
 }
 
 char *ks_p11_uri(const struct ks_p11_token *token, struct ks_bytes id, struct ks_bytes label, const char *type)
@@ -81,8 +91,8 @@ static char *token_uri(const struct ks_p11_token *token)
 		return NULL;
 	ks_buffer_text(out, "pkcs11:");
 	uri_put_token(out, token);
-	uri_put(out, "manufacturer", unless_empty(token->manufacturer));
-	uri_put(out, "model", unless_empty(token->model));
+	if (!(token->quirks & KS_P11_NO_SERIAL))
+		uri_put_maker(out, token);
 	if (!token->label[0] && !token->serial[0])
 		ks_buffer_format(out, "%sslot-id=%lu", out->size > strlen("pkcs11:") ? ";" : "", token->slot);
 	return out->status ? NULL : strdup(ks_buffer_string(out));
@@ -176,6 +186,7 @@ static int token_new(struct ks_p11_token **out, struct ks_ctx *ctx, struct ks_p1
 		(struct ks_p11_token){ .ctx = ctx, .slot = slot, .info = *info, .on.module = module, .most = SESSIONS };
 	locks_make(token);
 	token->life = 1;
+	token->quirks = ks_p11_quirks(&module->info, info);
 	if (info->ulMaxSessionCount != CK_EFFECTIVELY_INFINITE &&
 	    info->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION && info->ulMaxSessionCount < SESSIONS)
 		token->most = info->ulMaxSessionCount;
@@ -385,18 +396,6 @@ static bool field_fits(const unsigned char *given, size_t width, const char *hav
 	return wanted && strcmp(wanted, have) == 0;
 }
 
-/* OpenSC shows a card's PIN beside its label, as "L (UserPIN)" or, in older releases, as "UserPIN (L)"; both mean L. */
-static bool label_decorated(const char *have, const char *wanted)
-{
-	size_t size = strlen(have), bare = strlen(wanted);
-
-	if (bare == 0 || size < bare + 3 || have[size - 1] != ')')
-		return false;
-	if (strncmp(have, wanted, bare) == 0 && have[bare] == ' ' && have[bare + 1] == '(')
-		return true;
-	return strncmp(have + size - 1 - bare, wanted, bare) == 0 && have[size - bare - 2] == '(';
-}
-
 static bool label_fits(const unsigned char *given, size_t width, const char *have)
 {
 	ks_auto_mem char *wanted = NULL;
@@ -404,7 +403,7 @@ static bool label_fits(const unsigned char *given, size_t width, const char *hav
 	if (!field_given(given))
 		return true;
 	wanted = ks_p11_field(given, width);
-	return wanted && (strcmp(wanted, have) == 0 || label_decorated(have, wanted));
+	return wanted && ks_p11_label_means(have, wanted);
 }
 
 bool ks_p11_token_matches(const struct ks_p11_token *token, const struct ks_where *where)

@@ -35,6 +35,7 @@ struct ks_p11_token {
 	CK_TOKEN_INFO info; /* as last read */
 	char *label, *serial; /* padding taken off; bytes of the token, not safe to show */
 	char *manufacturer, *model;
+	unsigned quirks; /* enum ks_p11_quirk */
 	char *shown; /* label, safe to show; the slot for a token without one */
 	char *uri; /* canonical: token, serial, manufacturer, model */
 	pthread_mutex_t lock; /* of the pool, and of `info` where other threads than the context's look at it */

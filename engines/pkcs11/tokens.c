@@ -4,6 +4,7 @@
  */
 #include "tokens.h"
 
+#include "quirks.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ static void token_free(struct ks_token *token)
 	free(token->model);
 	free(token->module);
 	strings_free(token->mechanisms);
+	strings_free(token->known);
 	strings_free(token->orphans);
 	free(token);
 }
@@ -86,8 +88,26 @@ static int mechanisms_told(struct ks_token *out, const struct ks_p11_token *toke
 	return 0;
 }
 
+static int known_told(struct ks_token *out, const struct ks_p11_token *token)
+{
+	size_t count = 0, put = 0;
+	const char *words;
+
+	while (ks_p11_quirk_told(token->quirks, count))
+		count++;
+	out->known = ks_array(count + 1, sizeof(char *));
+	for (size_t i = 0; out->known && i < count; i++) {
+		words = ks_p11_quirk_told(token->quirks, i);
+		if (*words && !(out->known[put++] = strdup(words)))
+			return ks_nomem(token->ctx);
+	}
+	return out->known ? 0 : ks_nomem(token->ctx);
+}
+
 static int told(struct ks_token *out, const struct ks_p11_token *token, bool mechanisms)
 {
+	int rc;
+
 	out->uri = strdup(token->uri);
 	out->label = strdup(token->label);
 	out->serial = strdup(token->serial);
@@ -102,7 +122,8 @@ static int told(struct ks_token *out, const struct ks_p11_token *token, bool mec
 	flags_told(out, token->info.flags);
 	version_text(out->firmware, token->info.firmwareVersion);
 	version_text(out->hardware, token->info.hardwareVersion);
-	return mechanisms ? mechanisms_told(out, token) : 0;
+	rc = known_told(out, token);
+	return rc == 0 && mechanisms ? mechanisms_told(out, token) : rc;
 }
 
 int ks_pkcs11_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where *where, bool mechanisms)

@@ -19,6 +19,7 @@ struct ks_token {
 	unsigned long pin_min, pin_max;
 	char firmware[8], hardware[8];
 	char **mechanisms; /* NULL-ended names, when asked for */
+	char **known; /* what is known of such devices, as sentences; NULL-ended */
 	/* what is on it; filled in by ops */
 	size_t keys, public_keys, certificates, others;
 	char **orphans; /* half-made pairs: sentence + command that removes them; NULL-ended; NULL = not known */

@@ -107,6 +107,8 @@ static void info_text(struct run *run, const struct ks_token *token)
 		 token->public_keys, token->certificates, token->others);
 	for (char *const *name = token->mechanisms; run->options->verbose && name && *name; name++)
 		out_line(&run->out, "  %-9s %s", name == token->mechanisms ? "can do" : "", *name);
+	for (char *const *known = token->known; known && *known; known++)
+		out_line(&run->out, "  %-9s %s", known == token->known ? "known" : "", *known);
 	for (char *const *orphan = token->orphans; orphan && *orphan; orphan++)
 		out_line(&run->out, "! half-made  %s", *orphan);
 }
@@ -124,6 +126,7 @@ static void info_json(struct run *run, const struct ks_token *token)
 	json_object_set_new(object, "certificates", json_integer((json_int_t)token->certificates));
 	json_object_set_new(object, "others", json_integer((json_int_t)token->others));
 	json_object_set_new(object, "mechanisms", names_json(token->mechanisms));
+	json_object_set_new(object, "known", names_json(token->known));
 	json_object_set_new(object, "half_made", names_json(token->orphans));
 	out_value(&run->out, NULL, object);
 }
