@@ -4,7 +4,9 @@
  */
 #include "apply.h"
 #include "import.h"
+#include "nickname.h"
 #include "put.h"
+#include "quirks.h"
 
 #include "certificate.h"
 #include "der.h"
@@ -22,6 +24,7 @@ struct step {
 	struct ks_change *change;
 	CK_OBJECT_HANDLE made[2]; /* put; 0 = none */
 	CK_OBJECT_HANDLE twin; /* renamed along, found under the id it had before; 0 = none */
+	char *label; /* what the certificate shall be called once the label is free */
 };
 
 struct applying {
@@ -60,10 +63,12 @@ static void tell_trust(struct applying *applying, const struct ks_change *change
 		  "token %s holds certificates, but not whether they are trusted", applying->token->shown);
 }
 
-static bool certificate_kept(const struct ks_p11_object *object, struct ks_bytes der, struct ks_bytes label,
-			     struct ks_bytes id)
+static bool certificate_kept(const struct ks_p11_token *token, const struct ks_p11_object *object, struct ks_bytes der,
+			     struct ks_bytes label, struct ks_bytes id)
 {
-	return ks_bytes_equal(object->value, der) && ks_bytes_equal(object->id, id) &&
+	bool own_id = (token->quirks & KS_P11_OWN_IDS) && !key_for(token, object->spki);
+
+	return ks_bytes_equal(object->value, der) && (own_id || ks_bytes_equal(object->id, id)) &&
 	       (label.size == 0 || ks_bytes_equal(object->label, label));
 }
 
@@ -89,17 +94,18 @@ static struct ks_bytes label_for(char **common, const struct ks_p11_token *token
 	return *common ? ks_bytes_of(*common) : KS_NONE;
 }
 
-static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
+static int certificate_put(struct step *step, struct applying *applying)
 {
 	static CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	static CK_CERTIFICATE_TYPE type = CKC_X_509;
 	struct ks_p11_token *token = applying->token;
+	const struct ks_change *change = step->change;
 	const struct ks_item *item = change->item;
 	const struct ks_p11_object *object = NULL;
 	struct ks_certificate_facts facts;
 	ks_auto(buffer) serial = ks_buffer_new(1024);
-	ks_auto_mem char *common = NULL;
-	struct ks_bytes label, id;
+	ks_auto_mem char *common = NULL, *other = NULL;
+	struct ks_bytes label, wanted, id;
 	unsigned char room[20];
 	int rc;
 
@@ -107,7 +113,13 @@ static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, co
 		return ks_fail(token->ctx, KS_EDAMAGED,
 			       "a certificate that is to be put into token %s cannot be decoded", token->shown);
 	id = ks_p11_choose_id(token, facts.spki, change->naming.id, item->id, room);
-	label = label_for(&common, token, change, &facts);
+	rc = ks_p11_certificate_welcome(token, &facts);
+	if (rc < 0)
+		return rc;
+	wanted = label_for(&common, token, change, &facts);
+	label = ks_p11_nickname_free(&other, token, wanted, &facts, item->der);
+	if (other && !(step->label = strndup((const char *)wanted.data, wanted.size)))
+		return ks_nomem(token->ctx);
 	if (!serial || serial_put(serial, &facts) < 0)
 		return ks_nomem(token->ctx);
 	tell_trust(applying, change);
@@ -128,11 +140,11 @@ static int certificate_put(CK_OBJECT_HANDLE *made, struct applying *applying, co
 	if (rc < 0)
 		return rc;
 	/* `id` and `label` may point into the snapshot, which the new object has not moved: objects own their bytes apart. */
-	*made = object->handle;
-	if (certificate_kept(object, item->der, label, id))
+	step->made[0] = object->handle;
+	if (certificate_kept(token, object, item->der, label, id))
 		return 0;
 	rc = ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
-	return ks_p11_put_back(token, applying->session, *made, rc, "the object");
+	return ks_p11_put_back(token, applying->session, step->made[0], rc, "the object");
 }
 
 static int public_put(CK_OBJECT_HANDLE *made, struct applying *applying, const struct ks_change *change)
@@ -151,7 +163,7 @@ static int item_put(struct step *step, struct applying *applying)
 
 	switch (item->kind) {
 	case KS_CERTIFICATE:
-		return certificate_put(&step->made[0], applying, step->change);
+		return certificate_put(step, applying);
 	case KS_PUBLIC_KEY:
 		return public_put(&step->made[0], applying, step->change);
 	default:
@@ -367,6 +379,31 @@ static int put_all(struct applying *applying)
 	return 0;
 }
 
+/* A certificate that could not have its label while another was called so. What is left of that one keeps the label. */
+static void labels_settle(struct applying *applying)
+{
+	struct ks_p11_token *token = applying->token;
+
+	for (size_t i = 0; i < applying->step_count; i++) {
+		const struct step *step = &applying->steps[i];
+		ks_auto_mem char *shown = NULL;
+
+		if (!step->label || names_set(applying, step->made[0], ks_bytes_of(step->label), KS_NONE) == 0)
+			continue;
+		ks_forgive(token->ctx);
+		shown = ks_text_show(ks_bytes_of(step->label));
+		ks_notice(token->ctx, KS_ELOSSY, token->uri, "keystow list shows the label it has",
+			  "the label \"%s\" belongs to another subject on token %s, so the certificate has another one",
+			  shown ? shown : "", token->shown);
+	}
+}
+
+static void steps_end(struct applying *applying, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(applying->steps[i].label);
+}
+
 static int remove_all(struct applying *applying)
 {
 	for (size_t i = 0; i < applying->plan->count; i++) {
@@ -397,5 +434,10 @@ int ks_p11_apply(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct k
 	rc = check_plan(&applying);
 	if (rc == 0)
 		rc = put_all(&applying);
-	return rc < 0 ? rc : remove_all(&applying);
+	if (rc == 0)
+		rc = remove_all(&applying);
+	if (rc == 0)
+		labels_settle(&applying);
+	steps_end(&applying, plan->count);
+	return rc;
 }
