@@ -41,6 +41,14 @@ static int lose(const struct copy *copy, struct ks_item *item, const char *why)
 	return 0;
 }
 
+/* No key is read out of a token; a database of NSS in the old format calls all its keys extractable. */
+static const char *stays(const struct ks_item *item)
+{
+	if (item->flags & KS_EXTRACTABLE)
+		return "its token would let it out only wrapped by another key";
+	return "it never leaves the token it was made in";
+}
+
 /* Why the target cannot have the item at all; NULL = it can. */
 static const char *obstacle(const struct copy *copy, const struct ks_item *item)
 {
@@ -50,16 +58,16 @@ static const char *obstacle(const struct copy *copy, const struct ks_item *item)
 	case KS_PRIVATE_KEY:
 		if (!(can & KS_CAN_KEYS))
 			return "that kind of store holds no private keys";
-		if ((item->flags & KS_ON_DEVICE) && !(item->flags & KS_EXTRACTABLE))
-			return "it never leaves the token it was made in";
+		if (item->flags & KS_ON_DEVICE)
+			return stays(item);
 		return NULL;
 	case KS_CERTIFICATE:
 		return can & KS_CAN_CERTIFICATES ? NULL : "that kind of store holds no certificates";
 	case KS_REQUEST:
 		return can & KS_CAN_REQUESTS ? NULL : "that kind of store holds no requests";
 	case KS_SECRET_KEY:
-		if ((item->flags & KS_ON_DEVICE) && !(item->flags & KS_EXTRACTABLE))
-			return "it never leaves the token it was made in";
+		if (item->flags & KS_ON_DEVICE)
+			return stays(item);
 		return can & KS_CAN_SECRETS ? NULL : "that kind of store holds no secret keys";
 	case KS_PUBLIC_KEY:
 		return can & KS_CAN_KEYS ? NULL : "that kind of store holds no keys";
