@@ -36,6 +36,7 @@ class NssSql(Nss):
 class NssDbm(Nss):
     """The old format (cert8.db, key3.db)."""
     name, kind = "nss-dbm", "dbm"
+    options = ["--allow-extractable"]  # every key in a key3.db says CKA_EXTRACTABLE true, whatever it was asked for
 
     @staticmethod
     def missing():

@@ -13,6 +13,8 @@ class Tpm(Device):
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": False, "data_public": False,
            "merge": True, "serial": False, "peer": True, "flags_low": False}
 
+    silent_tries = 2  # the third wrong PIN starts the TPM's dictionary attack lock-out, which tpm2-pkcs11 does not announce
+
     @staticmethod
     def missing():
         return absent(["swtpm", "tpm2-abrmd", "dbus-daemon"], [MODULE, ("libtss2-tcti-tabrmd.so.0",), ("libtss2-tcti-swtpm.so.0",)])
