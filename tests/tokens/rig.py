@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 import time
 
+import pexpect
+
 import stand
 from devices import DEVICES
 
@@ -78,6 +80,20 @@ class Rig:
     def ks(self, *args, pin="pin", option="--pin-source"):
         source = [option, "file:" + self.path(pin)] if pin else []
         return self.run(self.keystow, *args, *source)
+
+    def terminal(self, *args, answers=()):
+        """keystow with a person at its terminal who answers the prompts in turn: what was said, and the exit status."""
+        argv = [*self.device.prefix, self.keystow, *args]
+        program = pexpect.spawn(argv[0], argv[1:], env={**self.env, "TERM": "dumb"}, cwd=self.dir, timeout=SAFETY, encoding="utf-8")
+        said = ""
+        for answer in answers:
+            if program.expect([r"PIN[^\n]*: ?$", pexpect.EOF]) == 1:
+                break
+            said += program.before + str(program.after)
+            program.sendline(answer)
+        program.expect(pexpect.EOF)
+        program.close()
+        return said + program.before, program.exitstatus
 
     def json(self, *args, **more):
         got = self.ks(*args, "--json", **more)

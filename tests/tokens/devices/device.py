@@ -64,7 +64,6 @@ class Device:
     label, pin, so_pin = LABEL, PIN, SO_PIN
     prefix = []
     options = []  # what making a key needs on this device
-    silent_tries = None  # wrong PINs after which it locks without a warning before; the test stays below
 
     def __init__(self, folder):
         self.folder, self.env, self.children = folder, {}, []

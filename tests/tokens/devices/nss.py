@@ -8,7 +8,7 @@ MODULE = ("libsoftokn3.so", "nss/libsoftokn3.so")
 class Nss(Device):
     kind = None
     can = {"init": False, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": True, "data_public": False,
-           "merge": True, "serial": False, "peer": False, "flags_low": False}
+           "merge": True, "serial": False, "peer": False}
 
     @staticmethod
     def missing():

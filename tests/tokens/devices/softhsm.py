@@ -8,7 +8,7 @@ MODULE = ("softhsm/libsofthsm2.so", "pkcs11/libsofthsm2.so")
 class SoftHSM(Device):
     name = "softhsm"
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": True, "import_ec": True, "data_public": True,
-           "merge": True, "serial": True, "peer": True, "flags_low": True}
+           "merge": True, "serial": True, "peer": True}
 
     @staticmethod
     def missing():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tpm2-pkcs11 over a TPM in software (swtpm). The resource manager (tpm2-abrmd, on a bus of its own) swaps keys in and out:
-without one the third key fails with "out of memory for object contexts"."""
+without one the third key fails with "out of memory for object contexts". The third wrong PIN starts the TPM's lock-out, of which no
+flag warns."""
 import os
 
 from devices.device import Device, absent, library, library_path, program, until
@@ -11,9 +12,7 @@ MODULE = ("libtpm2_pkcs11.so.1", "pkcs11/libtpm2_pkcs11.so")
 class Tpm(Device):
     name = "tpm"
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": False, "data_public": False,
-           "merge": True, "serial": False, "peer": True, "flags_low": False}
-
-    silent_tries = 2  # the third wrong PIN starts the TPM's dictionary attack lock-out, which tpm2-pkcs11 does not announce
+           "merge": True, "serial": False, "peer": True}
 
     @staticmethod
     def missing():

@@ -26,7 +26,7 @@ def namespaces():
 class Vhsm(Device):
     name = "vhsm"
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": False, "data_public": True,
-           "merge": True, "serial": True, "peer": True, "flags_low": True}
+           "merge": True, "serial": True, "peer": True}
     pin, so_pin = "648219", "3537363231383830"
     reader = 0
 
