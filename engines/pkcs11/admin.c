@@ -67,6 +67,23 @@ static void user_pin_is_new(struct ks_p11_token *token)
 	ks_p11_pin_memory_clear(memory);
 }
 
+/* OpenSC 0.23 lets a card look at the officer's PIN only here, whatever it said to the login: that is what PIN_INCORRECT means. */
+static int init_pin(struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_secret *officer,
+		    const struct ks_secret *wanted)
+{
+	struct ks_p11_try try;
+	CK_RV rv;
+	int rc = ks_p11_try_begin(&try, token, CKU_SO, officer);
+
+	if (rc < 0)
+		return rc;
+	rv = ks_p11_init_pin(&token->on, session, bytes_of(wanted), size_of(wanted));
+	if (rv == CKR_OK || rv == CKR_PIN_INCORRECT)
+		return ks_p11_try_end(&try, rv);
+	ks_p11_pin_memory_free(try.memory);
+	return ks_p11_failed(token->ctx, &token->on, rv);
+}
+
 static int set_by_officer(struct ks_p11_token *token, const struct ks_where *where, struct ks_secret *officer,
 			  const struct ks_secret *wanted)
 {
@@ -77,8 +94,7 @@ static int set_by_officer(struct ks_p11_token *token, const struct ks_where *whe
 		return rc;
 	rc = ks_p11_login_officer(token, where, session, officer);
 	if (rc == 0) {
-		rc = ks_p11_failed(token->ctx, &token->on,
-				   ks_p11_init_pin(&token->on, session, bytes_of(wanted), size_of(wanted)));
+		rc = init_pin(token, session, officer, wanted);
 		ks_p11_leave(token, session);
 	}
 	ks_p11_session_give(token, session, rc == KS_EGONE);
@@ -111,7 +127,8 @@ static int change_in(struct ks_p11_token *token, CK_USER_TYPE user, CK_SESSION_H
 
 	if (rc < 0)
 		return rc;
-	rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted), size_of(wanted));
+	rv = ks_p11_set_pin(&token->on, session, bytes_of(old_pin), size_of(old_pin), bytes_of(wanted),
+			    size_of(wanted));
 
 	/* Only this code speaks of the old PIN; the others find fault with the new one. */
 	if (rv == CKR_OK || rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LOCKED)

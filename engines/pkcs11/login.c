@@ -90,13 +90,16 @@ static int wrong_before(struct ks_p11_token *token, CK_USER_TYPE user)
 		       "use another PIN; no try was spent");
 }
 
-/* A length that the token would refuse costs a try on some devices, so it is not sent. */
+/*
+ * A length that the token would refuse costs a try on some devices, so it is not sent. What a token tells is for the user: a
+ * SmartCard-HSM says 6 to 15 and has an SO PIN of 16.
+ */
 static int length_allowed(struct ks_p11_token *token, CK_USER_TYPE user, const struct ks_secret *secret)
 {
 	CK_ULONG min = token->pin_info.ulMinPinLen, max = token->pin_info.ulMaxPinLen;
 	size_t size = ks_secret_size(secret);
 
-	if (max == 0 || min > max || (size >= min && size <= max))
+	if (user == CKU_SO || max == 0 || min > max || (size >= min && size <= max))
 		return 0;
 	return ks_hint(token->ctx,
 		       ks_fail(token->ctx, KS_EPIN,

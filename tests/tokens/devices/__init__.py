@@ -4,5 +4,6 @@ from devices.nss import NssDbm, NssSql
 from devices.remote import Remote
 from devices.softhsm import SoftHSM
 from devices.tpm import Tpm
+from devices.vhsm import Vhsm, VhsmPinPad
 
-DEVICES = {device.name: device for device in (SoftHSM, NssSql, NssDbm, Tpm, Remote)}
+DEVICES = {device.name: device for device in (SoftHSM, NssSql, NssDbm, Tpm, Remote, Vhsm, VhsmPinPad)}

@@ -53,7 +53,9 @@ class Vhsm(Device):
         until(lambda: os.path.exists(f"/proc/{pcscd.pid}/root/run/pcscd/pcscd.comm") or pcscd.poll() is not None, "pcscd's socket")
         if pcscd.poll() is not None:
             raise RuntimeError("pcscd did not start: " + self.log())
-        self.prefix = ["nsenter", "-t", str(pcscd.pid), "-m", *(["-U", "--preserve-credentials"] if ROOTLESS else []), "--"]
+        user = "-U --preserve-credentials" if ROOTLESS else ""
+        enter = f'exec nsenter -t {pcscd.pid} -m {user} -- sh -c \'cd "$0" && exec "$@"\' "$(pwd)" "$@"'
+        self.prefix = ["sh", "-c", enter, "sh"]
 
     def log(self):
         with open(self.path("services.log"), errors="replace") as log:
