@@ -116,25 +116,32 @@ static bool padding_choose(struct signing *signing, const OSSL_PARAM *param)
 	return true;
 }
 
+#define SALTLEN_DIGEST_OR_LESS (-4) /* OpenSSL 3.1 calls it RSA_PSS_SALTLEN_AUTO_DIGEST_MAX */
 #define LONGEST_SALT 2048 /* bytes; the modulus of RSA-16384 has as many */
+
+static const struct {
+	const char *word;
+	int salt;
+} salt_words[] = { { "digest", RSA_PSS_SALTLEN_DIGEST },
+		   { "auto", RSA_PSS_SALTLEN_AUTO },
+		   { "max", RSA_PSS_SALTLEN_MAX },
+		   { "auto-digestmax", SALTLEN_DIGEST_OR_LESS } };
 
 static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 {
-	static const struct {
-		const char *word;
-		int salt;
-	} words[] = { { "digest", RSA_PSS_SALTLEN_DIGEST },
-		      { "auto", RSA_PSS_SALTLEN_AUTO },
-		      { "max", RSA_PSS_SALTLEN_MAX },
-		      { "auto-digestmax", RSA_PSS_SALTLEN_DIGEST } };
+	int number = 0;
 	char *end;
 	long salt;
 
-	if (param->data_type != OSSL_PARAM_UTF8_STRING)
-		return OSSL_PARAM_get_int(param, &signing->salt);
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(param->data, words[i].word) == 0) {
-			signing->salt = words[i].salt;
+	if (param->data_type != OSSL_PARAM_UTF8_STRING) {
+		if (!OSSL_PARAM_get_int(param, &number) || number < SALTLEN_DIGEST_OR_LESS || number > LONGEST_SALT)
+			return false;
+		signing->salt = number;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(salt_words) / sizeof(salt_words[0]); i++) {
+		if (strcmp(param->data, salt_words[i].word) == 0) {
+			signing->salt = salt_words[i].salt;
 			return true;
 		}
 	}
@@ -184,15 +191,18 @@ static const OSSL_PARAM *signing_settable(void *state, void *provider)
 	return types;
 }
 
+/* As OpenSSL signs: "auto" makes the longest that fits. */
 static int salt_size(const struct signing *signing)
 {
 	int modulus_bits = EVP_PKEY_get_bits(signing->key->public_half);
 
+	int digest = EVP_MD_get_size(signing->md), most = (modulus_bits + 6) / 8 - digest - 2;
+
 	if (signing->salt >= 0)
 		return signing->salt;
-	if (signing->salt == RSA_PSS_SALTLEN_MAX)
-		return (modulus_bits + 6) / 8 - EVP_MD_get_size(signing->md) - 2;
-	return EVP_MD_get_size(signing->md);
+	if (signing->salt == RSA_PSS_SALTLEN_MAX || signing->salt == RSA_PSS_SALTLEN_AUTO)
+		return most;
+	return signing->salt == SALTLEN_DIGEST_OR_LESS && most < digest ? most : digest;
 }
 
 /* ---- the AlgorithmIdentifier (RFC 5280 4.1.1.2, RFC 4055 3.1, RFC 5758 3.2, RFC 8410 3) ---- */
@@ -275,9 +285,16 @@ static bool get_padding(const struct signing *signing, OSSL_PARAM *param)
 
 static bool get_salt(const struct signing *signing, OSSL_PARAM *param)
 {
+	char number[12];
+
 	if (param->data_type == OSSL_PARAM_INTEGER)
 		return OSSL_PARAM_set_int(param, signing->salt);
-	return OSSL_PARAM_set_utf8_string(param, signing->salt == RSA_PSS_SALTLEN_MAX ? "max" : "digest");
+	for (size_t i = 0; i < sizeof(salt_words) / sizeof(salt_words[0]); i++) {
+		if (signing->salt == salt_words[i].salt)
+			return OSSL_PARAM_set_utf8_string(param, salt_words[i].word);
+	}
+	snprintf(number, sizeof(number), "%d", signing->salt);
+	return OSSL_PARAM_set_utf8_string(param, number);
 }
 
 static int signing_get(void *state, OSSL_PARAM params[])
