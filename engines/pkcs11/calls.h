@@ -27,7 +27,8 @@
 #define KS_CKR_SIGNATURE (CKR_VENDOR_DEFINED | 0x6b730007UL) /* a signature that does not verify */
 #define KS_CKR_VALUE (CKR_VENDOR_DEFINED | 0x6b730008UL) /* an object that is not what was just written */
 #define KS_CKR_STOPPED (CKR_VENDOR_DEFINED | 0x6b730009UL) /* not made, because the host wants to end */
-#define KS_CKR_FORKED (CKR_VENDOR_DEFINED | 0x6b73000aUL) /* not made: the module was started by the parent of this process */
+#define KS_CKR_FORKED                                                                                                  \
+	(CKR_VENDOR_DEFINED | 0x6b73000aUL) /* not made: the module was started by the parent of this process */
 
 #define KS_P11_SLOTS 4096 /* slots of one module */
 #define KS_P11_MECHANISMS 4096 /* mechanisms of one token */
@@ -108,6 +109,10 @@ CK_RV ks_p11_decrypt_init(const struct ks_p11_on *on, CK_SESSION_HANDLE session,
 			  CK_OBJECT_HANDLE key);
 CK_RV ks_p11_decrypt(const struct ks_p11_on *on, CK_SESSION_HANDLE session, struct ks_bytes text, unsigned char *out,
 		     size_t *size);
+
+/* A new object from a key; the caller destroys it. */
+CK_RV ks_p11_derive(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+		    CK_OBJECT_HANDLE key, CK_ATTRIBUTE *attributes, CK_ULONG count, CK_OBJECT_HANDLE *made);
 
 /* The address that this thread's next calls look for; told with calls that concern no token yet. NULL = nothing; borrowed. */
 void ks_p11_look_for(const char *address);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The provider: key management for keys in tokens. Signatures and decryption are in pkey_sign.c and pkey_decrypt.c.
+ * The provider: key management for keys in tokens. Signatures, decryption and key agreement are in pkey_*.c.
  *
  * OpenSSL sees the public half (export, compare, sizes); asked for the private half, export says no. Software keys may be imported
  * as public keys, because that is how OpenSSL compares a certificate's key with ours.
@@ -60,7 +60,7 @@ static int keydata_has(const void *state, int selection)
 {
 	const struct ks_p11_keydata *data = state;
 
-	if (!data || !data->key)
+	if (!data || !data->key || (data->pointless && (selection & OSSL_KEYMGMT_SELECT_KEYPAIR)))
 		return 0;
 	return data->key->token || !(selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY);
 }
@@ -171,17 +171,82 @@ static const OSSL_PARAM *keydata_gettable(void *provider)
 
 static const char *ec_operation(int operation)
 {
-	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : NULL;
+	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : operation == OSSL_OP_KEYEXCH ? "ECDH" : NULL;
+}
+
+/* Without a key in a token. */
+static bool become_public(struct ks_p11_keydata *data, EVP_PKEY *public_half)
+{
+	struct ks_p11_key *key = public_half ? ks_p11_key_new(public_half, KS_NONE, KS_NONE) : NULL;
+
+	if (!key)
+		return false;
+	ks_p11_key_free(data->key);
+	data->key = key;
+	return true;
+}
+
+/* A software EC key on the curve of `like`; with that point, or none. */
+static EVP_PKEY *on_curve(const struct ks_p11_keydata *like, const OSSL_PARAM *point)
+{
+	ks_auto_ssl(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new_from_name(like->crypto, "EC", "provider=default");
+	char curve[80];
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end() };
+	EVP_PKEY *made = NULL;
+
+	if (!ctx || !EVP_PKEY_get_group_name(like->key->public_half, curve, sizeof(curve), NULL))
+		return NULL;
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0);
+	if (point)
+		params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point->data, point->data_size);
+	if (EVP_PKEY_fromdata_init(ctx) <= 0 ||
+	    EVP_PKEY_fromdata(ctx, &made, point ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEY_PARAMETERS, params) <= 0)
+		return NULL;
+	return made;
+}
+
+/* CMS makes the sender's public key so: the curve of ours, and then a point of its own. */
+static int ec_set_params(void *state, const OSSL_PARAM params[])
+{
+	const OSSL_PARAM *point = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY);
+	struct ks_p11_keydata *data = state;
+
+	if (!point)
+		return 1;
+	if (!data->key || data->key->token || point->data_type != OSSL_PARAM_OCTET_STRING ||
+	    !become_public(data, on_curve(data, point)))
+		return 0;
+	data->pointless = false;
+	return 1;
+}
+
+static const OSSL_PARAM *ec_settable(void *provider)
+{
+	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, NULL, 0),
+					    OSSL_PARAM_END };
+
+	(void)provider;
+	return types;
 }
 
 static void *keydata_dup(const void *state, int selection)
 {
 	const struct ks_p11_keydata *data = state;
 	struct ks_p11_keydata *copy = keydata_new(data->crypto, data->type);
+	bool ec = strcmp(data->type, "EC") == 0;
 
-	(void)selection;
-	if (copy)
+	if (!copy)
+		return NULL;
+	if (selection & OSSL_KEYMGMT_SELECT_KEYPAIR) {
 		copy->key = ks_p11_key_ref(data->key);
+		copy->pointless = data->pointless;
+	} else if (data->key && ec) {
+		copy->pointless = true;
+		if (!become_public(copy, on_curve(data, NULL))) {
+			keydata_free(copy);
+			return NULL;
+		}
+	}
 	return copy;
 }
 
@@ -204,6 +269,8 @@ static const OSSL_DISPATCH rsa_functions[] = { KEYDATA_FUNCTIONS(rsa_new, rsa_ex
 static const OSSL_DISPATCH ec_functions[] = {
 	KEYDATA_FUNCTIONS(ec_new, point_export_types),
 	FUNCTION(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, ec_operation),
+	FUNCTION(OSSL_FUNC_KEYMGMT_SET_PARAMS, ec_set_params),
+	FUNCTION(OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, ec_settable),
 	{ 0, NULL },
 };
 static const OSSL_DISPATCH ed25519_functions[] = { KEYDATA_FUNCTIONS(ed25519_new, point_export_types), { 0, NULL } };
@@ -232,6 +299,11 @@ static const OSSL_ALGORITHM cipher_algorithms[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
+static const OSSL_ALGORITHM exchange_algorithms[] = {
+	{ "ECDH", OURS, ks_p11_exchange_functions, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
 static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
 {
 	(void)provider;
@@ -243,6 +315,8 @@ static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
 		return signature_algorithms;
 	case OSSL_OP_ASYM_CIPHER:
 		return cipher_algorithms;
+	case OSSL_OP_KEYEXCH:
+		return exchange_algorithms;
 	default:
 		return NULL;
 	}

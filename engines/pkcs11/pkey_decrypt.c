@@ -191,12 +191,70 @@ static bool oaep_params(CK_RSA_PKCS_OAEP_PARAMS *oaep, const struct decrypting *
 	return !mask || ks_p11_hash_mechanism(&unused, &oaep->mgf, mask);
 }
 
+#define LONGEST_MODULUS 2048 /* bytes; RSA-16384 */
+
+/* Does the answer only say that the token does not know OAEP with these parameters? SoftHSM 2.6 knows SHA-1 alone. */
+static bool oaep_unknown(CK_RV rv)
+{
+	return rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID || rv == CKR_ARGUMENTS_BAD;
+}
+
+static CK_RV oaep_in_token(const struct decrypting *decrypting, struct ks_bytes in, unsigned char *out, size_t *size)
+{
+	CK_RSA_PKCS_OAEP_PARAMS oaep;
+	CK_MECHANISM mechanism = { CKM_RSA_PKCS_OAEP, &oaep, sizeof(oaep) };
+
+	if (!oaep_params(&oaep, decrypting))
+		return CKR_MECHANISM_PARAM_INVALID;
+	return ks_p11_key_decrypt(decrypting->key, &mechanism, in, out, size);
+}
+
+/* The token does the RSA, we take the padding off. */
+static CK_RV oaep_here(const struct decrypting *decrypting, struct ks_bytes in, unsigned char *out, size_t *size)
+{
+	ks_auto_ssl(EVP_MD) sha1 = decrypting->digest ? NULL : EVP_MD_fetch(decrypting->crypto, "SHA1", NULL);
+	const EVP_MD *digest = decrypting->digest ? decrypting->digest : sha1;
+	const EVP_MD *mask = decrypting->mask ? decrypting->mask : digest;
+	size_t modulus = (size_t)EVP_PKEY_get_size(decrypting->key->public_half), got = modulus;
+	CK_MECHANISM mechanism = { CKM_RSA_X_509, NULL, 0 };
+	unsigned char padded[LONGEST_MODULUS];
+	CK_RV rv;
+
+	if (!digest || modulus > sizeof(padded))
+		return CKR_MECHANISM_PARAM_INVALID;
+	rv = ks_p11_key_decrypt(decrypting->key, &mechanism, in, padded, &got);
+	if (rv == CKR_OK && got != modulus)
+		rv = KS_CKR_LENGTH;
+	if (rv == CKR_OK && !ks_p11_oaep_open(out, size, padded, modulus, digest, mask,
+					      KS_BYTES(decrypting->label, decrypting->label_size)))
+		rv = CKR_ENCRYPTED_DATA_INVALID;
+	OPENSSL_cleanse(padded, sizeof(padded));
+	return rv;
+}
+
+/*
+ * In the token where it knows how. With a label only where it cannot be done here: SoftHSM 2.6 leaves the label out without a word, so
+ * that a message for another purpose would open.
+ */
+static CK_RV open_oaep(const struct decrypting *decrypting, struct ks_bytes in, unsigned char *out, size_t *size)
+{
+	bool here_first = decrypting->label_size > 0;
+	size_t room = *size;
+	CK_RV first = here_first ? oaep_here(decrypting, in, out, size) : oaep_in_token(decrypting, in, out, size), rv;
+
+	if (!oaep_unknown(first))
+		return first;
+	*size = room;
+	rv = here_first ? oaep_in_token(decrypting, in, out, size) : oaep_here(decrypting, in, out, size);
+	return oaep_unknown(rv) ? first : rv;
+}
+
 static int decrypt(void *state, unsigned char *out, size_t *size, size_t room, const unsigned char *in, size_t in_size)
 {
 	const struct decrypting *decrypting = state;
 	size_t most = (size_t)EVP_PKEY_get_size(decrypting->key->public_half), got = most;
-	CK_MECHANISM mechanism = { CKM_RSA_PKCS, NULL, 0 };
-	CK_RSA_PKCS_OAEP_PARAMS oaep;
+	CK_MECHANISM pkcs1 = { CKM_RSA_PKCS, NULL, 0 };
+	CK_RV rv;
 
 	if (!out) {
 		*size = most;
@@ -204,13 +262,12 @@ static int decrypt(void *state, unsigned char *out, size_t *size, size_t room, c
 	}
 	if (!decrypting->key->token || room < most)
 		return 0;
-	if (decrypting->padding == RSA_PKCS1_OAEP_PADDING) {
-		if (!oaep_params(&oaep, decrypting))
-			return ks_p11_key_raise(decrypting->key, CKR_MECHANISM_PARAM_INVALID);
-		mechanism = (CK_MECHANISM){ CKM_RSA_PKCS_OAEP, &oaep, sizeof(oaep) };
-	}
-	if (!ks_p11_key_decrypt(decrypting->key, &mechanism, KS_BYTES(in, in_size), out, &got))
-		return 0;
+	if (decrypting->padding == RSA_PKCS1_OAEP_PADDING)
+		rv = open_oaep(decrypting, KS_BYTES(in, in_size), out, &got);
+	else
+		rv = ks_p11_key_decrypt(decrypting->key, &pkcs1, KS_BYTES(in, in_size), out, &got);
+	if (rv != CKR_OK)
+		return rv != KS_CKR_TOLD && ks_p11_key_raise(decrypting->key, rv);
 	*size = got;
 	return 1;
 }

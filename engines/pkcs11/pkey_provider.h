@@ -14,13 +14,22 @@ struct ks_p11_keydata {
 	OSSL_LIB_CTX *crypto;
 	const char *type; /* "RSA", "EC", "ED25519" */
 	struct ks_p11_key *key;
+	bool pointless; /* only the curve is known so far */
 };
 
 extern const OSSL_DISPATCH ks_p11_signature_functions[]; /* RSA and ECDSA */
 extern const OSSL_DISPATCH ks_p11_eddsa_functions[];
 extern const OSSL_DISPATCH ks_p11_decrypt_functions[];
+extern const OSSL_DISPATCH ks_p11_exchange_functions[]; /* ECDH */
 
 /* CKM_ of a digest for OAEP and PSS, and the matching mask generation; false = PKCS#11 2.40 has none. */
 bool ks_p11_hash_mechanism(CK_MECHANISM_TYPE *hash, CK_RSA_PKCS_MGF_TYPE *mask, const EVP_MD *md);
+
+/*
+ * The message in an OAEP block that was decrypted raw, which is spoilt. *size is the room on entry. false when it is not right, in the
+ * same time wherever that is.
+ */
+bool ks_p11_oaep_open(unsigned char *out, size_t *size, unsigned char *padded, size_t padded_size, const EVP_MD *hash,
+		      const EVP_MD *mask, struct ks_bytes label);
 
 #endif

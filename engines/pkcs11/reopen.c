@@ -32,12 +32,11 @@ static int find_back(struct ks_p11_key *key, CK_SESSION_HANDLE session)
 	return 0;
 }
 
-bool ks_p11_key_ready(CK_RV *rv, CK_OBJECT_HANDLE *handle, struct ks_p11_key *key, CK_SESSION_HANDLE session)
+bool ks_p11_key_ready(CK_OBJECT_HANDLE *handle, struct ks_p11_key *key, CK_SESSION_HANDLE session)
 {
 	struct ks_words words = { 0 }, *before;
 	int rc = 0;
 
-	*rv = CKR_OK;
 	if (key->life != key->token->life) {
 		pthread_mutex_lock(&key->token->person);
 		before = ks_speak_into(&words);
@@ -47,8 +46,6 @@ bool ks_p11_key_ready(CK_RV *rv, CK_OBJECT_HANDLE *handle, struct ks_p11_key *ke
 		pthread_mutex_unlock(&key->token->person);
 	}
 	*handle = key->handle;
-	if (rc == KS_EGONE)
-		*rv = CKR_SESSION_HANDLE_INVALID;
 	return !raised(rc, &words);
 }
 

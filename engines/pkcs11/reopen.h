@@ -11,11 +11,8 @@
 
 #include "sign.h"
 
-/*
- * Sees to it that the key can be used in `session`, and gives its handle. false: a sentence stands in OpenSSL's queue. *rv is the answer of the module
- * where that failed, else CKR_OK.
- */
-bool ks_p11_key_ready(CK_RV *rv, CK_OBJECT_HANDLE *handle, struct ks_p11_key *key, CK_SESSION_HANDLE session);
+/* Sees to it that the key can be used in `session`, and gives its handle. false: a sentence stands in OpenSSL's queue. */
+bool ks_p11_key_ready(CK_OBJECT_HANDLE *handle, struct ks_p11_key *key, CK_SESSION_HANDLE session);
 /* May an operation that was begun in that life and got this answer be tried once more? The token has to be there. */
 bool ks_p11_key_again(struct ks_p11_key *key, CK_RV rv, unsigned life);
 /* Asks for the PIN of the one operation that is started in `session`; false: a sentence stands in OpenSSL's queue. */

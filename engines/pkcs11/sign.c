@@ -58,12 +58,12 @@ bool ks_p11_key_raise(const struct ks_p11_key *key, CK_RV rv)
 static bool session_lost(CK_RV rv)
 {
 	return rv != CKR_OK && (ks_p11_status(rv) == KS_EGONE || rv == CKR_OPERATION_ACTIVE ||
-				rv == CKR_USER_NOT_LOGGED_IN || ks_p11_status(rv) == KS_ELIES);
+				rv == CKR_USER_NOT_LOGGED_IN || rv == KS_CKR_TOLD || ks_p11_status(rv) == KS_ELIES);
 }
 
-enum act { SIGN, DECRYPT };
+enum act { SIGN, DECRYPT, AGREE };
 
-/* What is wanted of the key, and what became of it. */
+/* What is wanted of the key. */
 struct use {
 	struct ks_p11_key *key;
 	enum act act;
@@ -71,7 +71,6 @@ struct use {
 	struct ks_bytes text;
 	unsigned char *out;
 	size_t *size;
-	bool told; /* a failure that is no answer of the module stands in OpenSSL's queue */
 };
 
 static CK_RV start(const struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
@@ -80,85 +79,118 @@ static CK_RV start(const struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_H
 
 	if (use->act == SIGN)
 		return ks_p11_sign_init(on, session, use->mechanism, handle);
-	return ks_p11_decrypt_init(on, session, use->mechanism, handle);
+	if (use->act == DECRYPT)
+		return ks_p11_decrypt_init(on, session, use->mechanism, handle);
+	return CKR_OK;
 }
 
-static CK_RV finish(const struct use *use, CK_SESSION_HANDLE session)
+/* The secret as an object of the session, that may be read, for as long as it takes to read it. */
+static CK_RV agree(const struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	const struct ks_p11_on *on = &use->key->token->on;
+	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_ULONG size = *use->size;
+	CK_ATTRIBUTE wanted[] = {
+		{ CKA_CLASS, &class, sizeof(class) },   { CKA_KEY_TYPE, &type, sizeof(type) },
+		{ CKA_TOKEN, &no, sizeof(no) },         { CKA_SENSITIVE, &no, sizeof(no) },
+		{ CKA_EXTRACTABLE, &yes, sizeof(yes) }, { CKA_VALUE_LEN, &size, sizeof(size) },
+	};
+	CK_ATTRIBUTE value = { CKA_VALUE, use->out, *use->size };
+	CK_OBJECT_HANDLE secret = CK_INVALID_HANDLE;
+	CK_RV rv =
+		ks_p11_derive(on, session, use->mechanism, handle, wanted, sizeof(wanted) / sizeof(wanted[0]), &secret);
+
+	if (rv != CKR_OK)
+		return rv;
+	rv = ks_p11_attributes(on, session, secret, &value, 1);
+	ks_p11_destroy(on, session, secret);
+	if (rv == CKR_OK && value.ulValueLen != size)
+		rv = value.ulValueLen == CK_UNAVAILABLE_INFORMATION ? CKR_ATTRIBUTE_SENSITIVE : KS_CKR_LENGTH;
+	return rv;
+}
+
+static CK_RV finish(const struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
 {
 	const struct ks_p11_on *on = &use->key->token->on;
 
 	if (use->act == SIGN)
 		return ks_p11_sign(on, session, use->text, use->out, use->size);
-	return ks_p11_decrypt(on, session, use->text, use->out, use->size);
+	if (use->act == DECRYPT)
+		return ks_p11_decrypt(on, session, use->text, use->out, use->size);
+	return agree(use, session, handle);
 }
 
 /*
  * A card that wants the PIN for each signature forgets it at the next command, whoever sent that: from start to end nobody else may
  * come between. A started operation cannot be called off in PKCS#11 2.40, so a refused PIN costs the session.
  */
-static CK_RV confirmed(struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, bool *spoilt)
+static CK_RV confirmed(const struct use *use, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
 {
 	struct ks_p11_token *token = use->key->token;
 	CK_RV rv;
 
 	pthread_mutex_lock(&token->person);
 	rv = start(use, session, handle);
-	if (rv == CKR_OK) {
-		use->told = !ks_p11_key_confirm(use->key, session);
-		*spoilt = use->told;
-	}
-	if (rv == CKR_OK && !use->told)
-		rv = finish(use, session);
+	if (rv == CKR_OK)
+		rv = ks_p11_key_confirm(use->key, session) ? finish(use, session, handle) : KS_CKR_TOLD;
 	pthread_mutex_unlock(&token->person);
 	return rv;
 }
 
-static CK_RV once(struct use *use, unsigned *life)
+static CK_RV once(const struct use *use, unsigned *life)
 {
 	struct ks_p11_key *key = use->key;
 	CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
 	CK_SESSION_HANDLE session;
-	bool spoilt = false;
 	CK_RV rv = ks_p11_session_take(key->token, &session);
 
 	if (rv != CKR_OK)
 		return rv;
 	*life = key->token->life;
-	use->told = !ks_p11_key_ready(&rv, &handle, key, session);
-	if (rv == CKR_OK && !use->told && key->always_authenticate) {
-		rv = confirmed(use, session, handle, &spoilt);
-	} else if (rv == CKR_OK && !use->told) {
+	if (!ks_p11_key_ready(&handle, key, session))
+		rv = KS_CKR_TOLD;
+	else if (key->always_authenticate && use->act != AGREE)
+		rv = confirmed(use, session, handle);
+	else
 		rv = start(use, session, handle);
-		if (rv == CKR_OK)
-			rv = finish(use, session);
-	}
-	ks_p11_session_give(key->token, session, spoilt || session_lost(rv));
+	if (rv == CKR_OK && (!key->always_authenticate || use->act == AGREE))
+		rv = finish(use, session, handle);
+	ks_p11_session_give(key->token, session, session_lost(rv));
 	return rv;
 }
 
-static bool use_key(struct ks_p11_key *key, enum act act, CK_MECHANISM *mechanism, struct ks_bytes text,
-		    unsigned char *out, size_t *size)
+static CK_RV use_key(const struct use *use)
 {
-	struct use use = { key, act, mechanism, text, out, size, false };
-	size_t room = *size;
+	size_t room = *use->size;
 	unsigned life = 0;
-	CK_RV rv = once(&use, &life);
+	CK_RV rv = once(use, &life);
 
-	if (!use.told && ks_p11_key_again(key, rv, life)) {
-		*size = room;
-		rv = once(&use, &life);
-	}
-	return (rv == CKR_OK && !use.told) || (!use.told && ks_p11_key_raise(key, rv));
+	if (!ks_p11_key_again(use->key, rv, life))
+		return rv;
+	*use->size = room;
+	return once(use, &life);
+}
+
+static bool good_or_raised(const struct ks_p11_key *key, CK_RV rv)
+{
+	return rv == CKR_OK || (rv != KS_CKR_TOLD && ks_p11_key_raise(key, rv));
 }
 
 bool ks_p11_key_sign(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
 		     size_t *size)
 {
-	return use_key(key, SIGN, mechanism, text, out, size);
+	return good_or_raised(key, use_key(&(struct use){ key, SIGN, mechanism, text, out, size }));
 }
 
-bool ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
-			size_t *size)
+CK_RV ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
+			 size_t *size)
 {
-	return use_key(key, DECRYPT, mechanism, text, out, size);
+	return use_key(&(struct use){ key, DECRYPT, mechanism, text, out, size });
+}
+
+bool ks_p11_key_agree(struct ks_p11_key *key, CK_MECHANISM *mechanism, unsigned char *out, size_t size)
+{
+	return good_or_raised(key, use_key(&(struct use){ key, AGREE, mechanism, KS_NONE, out, &size }));
 }

@@ -12,6 +12,8 @@
 
 #include <stdatomic.h>
 
+#define KS_CKR_TOLD (CKR_VENDOR_DEFINED | 0x6b7300ffUL) /* a failure that is no answer of the module, and is raised */
+
 /* A private key in a token, shared by every EVP_PKEY that stands for it. */
 struct ks_p11_key {
 	atomic_int owners;
@@ -37,8 +39,11 @@ void ks_p11_key_free(struct ks_p11_key *key);
  */
 bool ks_p11_key_sign(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
 		     size_t *size);
-bool ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
-			size_t *size);
+/* The same, but the module's answer is given when it is not success, not raised: there may be another way. KS_CKR_TOLD: it is raised. */
+CK_RV ks_p11_key_decrypt(struct ks_p11_key *key, CK_MECHANISM *mechanism, struct ks_bytes text, unsigned char *out,
+			 size_t *size);
+/* The secret of C_DeriveKey, which has to have that size. */
+bool ks_p11_key_agree(struct ks_p11_key *key, CK_MECHANISM *mechanism, unsigned char *out, size_t size);
 /* Leaves "token A gave a signature that does not verify", and the like, in OpenSSL's queue; false always. */
 bool ks_p11_key_raise(const struct ks_p11_key *key, CK_RV rv);
 
