@@ -96,6 +96,7 @@ static inline void again_with(const char *schedule)
 	assert_int_equal(ks_ctx_free(ctx), 0);
 	snprintf(path, sizeof(path), "%s/schedule", folder);
 	snprintf(log, sizeof(log), "%s/log", folder);
+	unlink(log);
 	file = fopen(path, "w");
 	assert_non_null(file);
 	assert_true(fputs(schedule, file) >= 0);
