@@ -9,7 +9,7 @@
 
 int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv)
 {
-	char sentence[512];
+	char sentence[512], next[1024];
 	const char *name = ks_p11_code_name(rv);
 	int status;
 
@@ -17,6 +17,9 @@ int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv)
 		return 0;
 	status = ks_p11_sentence(sentence, sizeof(sentence), on, rv);
 	ks_fail(ctx, status, "%s", sentence);
+	ks_p11_next(next, sizeof(next), on, rv);
+	if (next[0])
+		ks_hint_general(ctx, status, "%s", next);
 	if (name)
 		return ks_cause(ctx, status, "%s: %s", ks_p11_last_call(), name);
 	return ks_cause(ctx, status, "%s: code 0x%lx", ks_p11_last_call(), rv);

@@ -51,6 +51,8 @@ struct ks_p11_module {
 struct ks_p11_on {
 	struct ks_p11_module *module;
 	const char *token; /* label, safe to show; NULL = no particular token */
+	const char *uri; /* its address; NULL likewise */
+	const char *maker; /* its manufacturer; NULL likewise */
 	bool pin_pad; /* logging in waits for a person */
 };
 
@@ -125,6 +127,8 @@ const char *ks_p11_code_name(CK_RV rv);
 int ks_p11_status(CK_RV rv);
 /* "token A was removed", and its status. */
 int ks_p11_sentence(char *out, size_t room, const struct ks_p11_on *on, CK_RV rv);
+/* What to do about it; empty when there is nothing. */
+void ks_p11_next(char *out, size_t room, const struct ks_p11_on *on, CK_RV rv);
 /* The failure of the call that this thread made last; returns its status, 0 for CKR_OK. Only on the context's thread. */
 int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv);
 /* The name of the call that this thread made last. */

@@ -159,6 +159,8 @@ static bool token_named(struct ks_p11_token *token)
 	token->shown = token->label[0] ? ks_text_show(ks_bytes_of(token->label)) : strdup(slot);
 	token->uri = token_uri(token);
 	token->on.token = token->shown;
+	token->on.uri = token->uri;
+	token->on.maker = token->manufacturer;
 	token->on.pin_pad = token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH;
 	return token->shown && token->uri;
 }

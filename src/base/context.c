@@ -104,11 +104,25 @@ int ks_hint(struct ks_ctx *ctx, int rc, const char *format, ...)
 {
 	va_list values;
 
+	if (!ctx || rc >= 0 || (words_of(ctx)->hint[0] && !words_of(ctx)->general))
+		return rc;
+	va_start(values, format);
+	put(words_of(ctx)->hint, format, values);
+	va_end(values);
+	words_of(ctx)->general = false;
+	return rc;
+}
+
+int ks_hint_general(struct ks_ctx *ctx, int rc, const char *format, ...)
+{
+	va_list values;
+
 	if (!ctx || rc >= 0 || words_of(ctx)->hint[0])
 		return rc;
 	va_start(values, format);
 	put(words_of(ctx)->hint, format, values);
 	va_end(values);
+	words_of(ctx)->general = true;
 	return rc;
 }
 
@@ -225,6 +239,7 @@ void ks_forgive(struct ks_ctx *ctx)
 	words = words_of(ctx);
 	words->status = 0;
 	words->text[0] = words->hint[0] = words->causes[0] = '\0';
+	words->general = false;
 }
 
 int ks_ctx_status(const struct ks_ctx *ctx)

@@ -22,6 +22,8 @@ int ks_fail(struct ks_ctx *ctx, int status, const char *format, ...) __attribute
 int ks_while(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* What to do next; the first hint stays. Returns rc. */
 int ks_hint(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, but any ks_hint on the way up takes its place: for what is always true of a kind of failure. */
+int ks_hint_general(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A technical cause (CKR name, errno text, OpenSSL reason), one line each. Returns rc. */
 int ks_cause(struct ks_ctx *ctx, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* ks_fail that drains OpenSSL's error queue into the causes. A failure raised there by ks_raise keeps its status and sentence. */
@@ -42,6 +44,7 @@ void ks_raise(int status, const char *sentence);
 struct ks_words {
 	int status;
 	char text[KS_WORDS], hint[KS_WORDS], causes[KS_WORDS];
+	bool general; /* the hint gives way to one that knows more */
 };
 struct ks_words *ks_speak_into(struct ks_words *words);
 int ks_nomem(struct ks_ctx *ctx);

@@ -194,11 +194,12 @@ const struct command commands[] = {
 			     "keystow token pin @hsm --pin-source file:old.pin --new-pin-source file:new.pin",
 			     token_pin_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
-			"[COMMAND | KS-CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
-			"Explains a command, the code at the end of a message, the profiles, the kinds of key, or the "
-			"kinds of store.",
+			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
+			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "
+			"0xa0), the profiles, the kinds of key, or the kinds of store.",
 			"keystow help enroll\n"
 			"keystow help KS-0402\n"
+			"keystow help CKR_PIN_INCORRECT\n"
 			"keystow help profiles",
 			help_run },
 	[VERB_COMPLETION] = { "completion", "completions for a shell", "bash|zsh|fish", VALUE_SHELL, true, 1, 1,

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "config.h"
 #include "engine.h"
+#include "pkcs11/codes.h"
 #include "profile.h"
 #include "text.h"
 
@@ -88,7 +89,7 @@ static void help_all(struct out *out)
 	wrapped(out, "",
 		"A store is SCHEME:PATH, a path (its type is found by content), a pkcs11: URI, or @NAME of the "
 		"configuration; an "
-		"entry is STORE#LABEL or STORE#sha256:HEX. keystow help COMMAND tells more, keystow help KS-CODE "
+		"entry is STORE#LABEL or STORE#sha256:HEX. keystow help COMMAND tells more, keystow help CODE "
 		"explains a message.");
 }
 
@@ -174,6 +175,49 @@ static int help_code(struct out *out, int status)
 	return 0;
 }
 
+/* A code of PKCS#11 by its name or, behind 0x, its number. */
+static const struct ks_p11_code *cryptoki_code(const char *word)
+{
+	const struct ks_p11_code *code;
+	char *end;
+	unsigned long number = 0;
+	bool by_number = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+
+	if (by_number) {
+		number = strtoul(word + 2, &end, 16);
+		if (end == word + 2 || *end)
+			return NULL;
+	}
+	for (size_t n = 0; (code = ks_p11_code_nth(n)); n++) {
+		if (by_number ? code->rv == number : strcasecmp(code->name, word) == 0)
+			return code;
+	}
+	return by_number && number > CKR_VENDOR_DEFINED ? cryptoki_code("CKR_VENDOR_DEFINED") : NULL;
+}
+
+static int help_cryptoki(struct out *out, const struct ks_p11_code *code)
+{
+	ks_auto_mem char *meaning = NULL;
+
+	if (asprintf(&meaning, "The token or module %s.", code->words) < 0)
+		return KS_ENOMEM;
+	if (code->status == KS_OK)
+		out_line(out, "%s  0x%08lx", code->name, code->rv);
+	else
+		out_line(out, "%s  0x%08lx  (KS-%04d, exit code %d)", code->name, code->rv, -code->status,
+			 ks_status_exit(code->status));
+	wrapped(out, "  ", meaning);
+	wrapped(out, "  ", code->causes);
+	wrapped(out, "  next: ", code->next);
+	out_string(out, "name", code->name);
+	out_number(out, "code", (long long)code->rv);
+	out_string(out, "meaning", meaning);
+	out_string(out, "causes", code->causes);
+	out_string(out, "next", code->next);
+	out_number(out, "exit", ks_status_exit(code->status));
+	return 0;
+}
+
 /* "KS-0402", "ks0402", "0402", "402". */
 static int code_parse(const char *word)
 {
@@ -247,9 +291,11 @@ static const struct {
 } topics[] = { { "profiles", help_profiles }, { "types", help_types }, { "stores", help_stores } };
 #define TOPICS (sizeof(topics) / sizeof(topics[0]))
 
+#define CODES 256 /* more than there are, to find what was meant */
+
 static int unknown_topic(struct run *run, const char *word)
 {
-	const char *names[VERB_COUNT + TOPICS + 1] = { NULL };
+	const char *names[VERB_COUNT + TOPICS + CODES + 1] = { NULL };
 	ks_auto_mem char *shown = ks_text_show(ks_bytes_of(word));
 	char text[256], hint[128] = "keystow help";
 	const char *near;
@@ -259,6 +305,8 @@ static int unknown_topic(struct run *run, const char *word)
 		names[count++] = commands[i].name;
 	for (size_t i = 0; i < TOPICS; i++)
 		names[count++] = topics[i].word;
+	for (size_t i = 0; i < CODES && ks_p11_code_nth(i); i++)
+		names[count++] = ks_p11_code_nth(i)->name;
 	near = ks_nearest(word, names);
 	if (near)
 		snprintf(hint, sizeof(hint), "did you mean keystow help %s?", near);
@@ -285,6 +333,8 @@ int help_run(struct run *run)
 		help_group(&run->out, word);
 		return 0;
 	}
+	if (cryptoki_code(word) && !second)
+		return help_cryptoki(&run->out, cryptoki_code(word));
 	if (code_parse(word) && !second)
 		return help_code(&run->out, code_parse(word));
 	for (size_t i = 0; i < TOPICS; i++) {

@@ -3,6 +3,7 @@
 """What is typed and what is told: options, help, completions, the man page."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,7 +100,38 @@ def help_explains_every_kind_of_word(story):
 
 
 @claim
+def help_explains_every_code_of_cryptoki_by_name_and_number(story):
+    include = subprocess.run(["pkg-config", "--variable=includedir", "p11-kit-1"], capture_output=True, text=True).stdout.strip()
+    header = next((f for f in (f"{include}/p11-kit-1/p11-kit/pkcs11.h", "/usr/include/p11-kit-1/p11-kit/pkcs11.h") if os.path.exists(f)), None)
+    if not header:
+        raise Skip("pkcs11.h of p11-kit is not installed")
+    with open(header) as file:
+        codes = re.findall(r"#define\s+(CKR_\w+)\s+\(\(?(?:unsigned long\) ?\()?(0x[0-9a-fA-F]+|\d+)", file.read())
+    assert len(codes) > 90, codes
+    for name, number in codes:
+        number = 1 << 31 if name == "CKR_VENDOR_DEFINED" else int(number, 0)
+        said = story.ok("help", name)
+        assert said.out.startswith(f"{name}  0x{number:08x}"), said
+        assert story.ok("help", hex(number)).out == said.out, name
+        parts = story.ok("help", name, "--json").json()
+        assert all(len(parts[part]) > 5 for part in ("meaning", "causes", "next")), parts
+    assert "CKR_VENDOR_DEFINED" in story.ok("help", "0x80001234").out
+
+
+@claim
+def help_explains_every_code_of_keystow(story):
+    with open(os.path.join(HERE, "../../include/keystow/keystow.h")) as file:
+        codes = re.findall(r"\b(?:KS_E|KS_NO_)\w+ = -(\d+),", file.read())
+    assert len(codes) > 40, codes
+    for code in codes:
+        said = story.ok("help", f"KS-{int(code):04d}", "--json").json()
+        assert len(said["title"]) > 5 and len(said["advice"]) > 5, said
+
+
+@claim
 def help_refuses_what_it_does_not_know(story):
+    assert "did you mean keystow help CKR_PIN_INCORRECT" in story.fails(2, 201, "help", "CKR_PIN_INCORECT").err
+    story.fails(2, 201, "help", "0x77777")
     story.fails(2, 201, "help", "KS-0999")
     assert "did you mean keystow help profiles" in story.fails(2, 201, "help", "profile").err
     story.fails(2, 201, "help", "list", "list", "list")

@@ -70,4 +70,16 @@ with at:
     got = at.ks("list", walnut)
     tap.ok(got.rc == 0 and "C_" not in got.err, "without --trace nothing is told", got)
 
+    # The same code means another thing in another call; what to do next can be pasted.
+    at.back()
+    for call, code, words, advice in (
+            ("C_GenerateKeyPair", "MECHANISM_INVALID", "does not make this kind of key", "keystow token info '?pkcs11:token=walnut"),
+            ("C_OpenSession", "SESSION_COUNT", "has no session left", "end the other programs"),
+            ("C_Login", "TOKEN_NOT_PRESENT", "is not there any more", "plug it in"),
+            ("C_Initialize", "GENERAL_ERROR", "its configuration or its daemon may be missing", "SOFTHSM2_CONF")):
+        job = "generate" if call == "C_GenerateKeyPair" else "request"
+        got = {j.name: j for j in jobs.JOBS}[job].run(at, f"{call} * answer {code}")
+        tap.ok(0 < got.rc < 70 and words in got.err and re.search("next: .*" + advice, got.err) and "TOKEN" not in got.err.split("next: ")[1],
+               f"{code} of {call} has its own words and a next step", got)
+
 tap.done()
