@@ -24,6 +24,7 @@ struct step {
 	struct ks_change *change;
 	CK_OBJECT_HANDLE made[2]; /* put; 0 = none */
 	CK_OBJECT_HANDLE twin; /* renamed along, found under the id it had before; 0 = none */
+	bool cleared; /* the certificate that is replaced was removed before */
 	char *label; /* what the certificate shall be called once the label is free */
 };
 
@@ -157,13 +158,43 @@ static int public_put(CK_OBJECT_HANDLE *made, struct applying *applying, const s
 	return ks_p11_put_public(made, applying->token, applying->session, item->der, label, id);
 }
 
+/* The replaced certificate as it was, after the new one could not be put. */
+static bool certificate_restore(struct applying *applying, const struct ks_change *change)
+{
+	struct ks_change back = { .what = KS_ADD, .item = change->have, .naming = { .label = change->have->label, .id = change->have->id } };
+	struct step step = { .change = &back };
+	bool restored = certificate_put(&step, applying) == 0;
+
+	free(step.label);
+	return restored;
+}
+
+/* Where an id has one certificate, the old one goes first. It is put back when that was in vain. */
+static int certificate_replace(struct step *step, struct applying *applying)
+{
+	const struct ks_change *change = step->change;
+	struct ks_p11_token *token = applying->token;
+	struct ks_p11_ref ref;
+	int rc;
+
+	if (!(token->quirks & KS_P11_CERTIFICATE_PER_ID) || change->what != KS_REPLACE || !ks_p11_ref_of(&ref, change->have) ||
+	    ref.class != CKO_CERTIFICATE)
+		return certificate_put(step, applying);
+	rc = ks_p11_failed(token->ctx, &token->on, ks_p11_destroy(&token->on, applying->session, ref.handle));
+	if (rc < 0)
+		return rc;
+	ks_p11_snapshot_drop(token, ref.handle);
+	step->cleared = true;
+	return certificate_put(step, applying);
+}
+
 static int item_put(struct step *step, struct applying *applying)
 {
 	struct ks_item *item = step->change->item;
 
 	switch (item->kind) {
 	case KS_CERTIFICATE:
-		return certificate_put(step, applying);
+		return certificate_replace(step, applying);
 	case KS_PUBLIC_KEY:
 		return public_put(&step->made[0], applying, step->change);
 	default:
@@ -212,7 +243,7 @@ static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks
 	return CK_INVALID_HANDLE;
 }
 
-static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, struct ks_bytes label,
+static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, bool public_half, struct ks_bytes label,
 		     struct ks_bytes id)
 {
 	struct ks_p11_token *token = applying->token;
@@ -229,6 +260,8 @@ static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, s
 	if (count == 0)
 		return 0;
 	rv = ks_p11_set_attributes(&token->on, applying->session, handle, attributes, count);
+	if (rv == CKR_ARGUMENTS_BAD && public_half && (token->quirks & KS_P11_PUBLIC_FOLLOWS))
+		rv = CKR_OK;
 	if (rv != CKR_OK)
 		return ks_p11_failed(token->ctx, &token->on, rv);
 	return ks_p11_snapshot_rename(token, handle, label, id);
@@ -251,8 +284,8 @@ static int item_rename(struct applying *applying, const struct step *step, bool 
 					change->have->id.size)
 			     : KS_NONE;
 	}
-	rc = names_set(applying, ref.handle, label, id);
-	return rc < 0 ? rc : names_set(applying, step->twin, label, id);
+	rc = names_set(applying, ref.handle, ref.class == CKO_PUBLIC_KEY, label, id);
+	return rc < 0 ? rc : names_set(applying, step->twin, true, label, id);
 }
 
 /* ---- removing ---- */
@@ -317,11 +350,12 @@ static int check_plan(const struct applying *applying)
 }
 
 /* Both halves are tried, whatever becomes of the first. */
-static bool step_undo(const struct applying *applying, const struct step *step)
+static bool step_undo(struct applying *applying, const struct step *step)
 {
 	bool second = ks_p11_put_undo(applying->token, applying->session, step->made[1]);
 
-	return ks_p11_put_undo(applying->token, applying->session, step->made[0]) && second;
+	second &= ks_p11_put_undo(applying->token, applying->session, step->made[0]);
+	return step->cleared ? certificate_restore(applying, step->change) && second : second;
 }
 
 /* Takes back what was done, newest first; says what could not be. */
@@ -369,12 +403,12 @@ static int put_all(struct applying *applying)
 			rc = item_rename(applying, step, false);
 		} else
 			continue;
-		if (rc < 0 && change->what == KS_RENAME)
-			applying->step_count++; /* one of the two halves may have its new name already */
+		if (rc < 0 && (change->what == KS_RENAME || step->cleared))
+			applying->step_count++; /* a half may have its new name already, or the old certificate is to come back */
 		if (rc < 0)
 			return undo(applying, rc);
 		applying->step_count++;
-		change->done = change->what != KS_REPLACE;
+		change->done = change->what != KS_REPLACE || step->cleared;
 	}
 	return 0;
 }
@@ -388,7 +422,7 @@ static void labels_settle(struct applying *applying)
 		const struct step *step = &applying->steps[i];
 		ks_auto_mem char *shown = NULL;
 
-		if (!step->label || names_set(applying, step->made[0], ks_bytes_of(step->label), KS_NONE) == 0)
+		if (!step->label || names_set(applying, step->made[0], false, ks_bytes_of(step->label), KS_NONE) == 0)
 			continue;
 		ks_forgive(token->ctx);
 		shown = ks_text_show(ks_bytes_of(step->label));
@@ -410,7 +444,8 @@ static int remove_all(struct applying *applying)
 		struct ks_change *change = &applying->plan->changes[i];
 		int rc;
 
-		if (change->what != KS_REMOVE && change->what != KS_REPLACE)
+		/* What was cleared has its handle no more; the certificate that came may have it now. */
+		if ((change->what != KS_REMOVE && change->what != KS_REPLACE) || change->done)
 			continue;
 		rc = item_remove(applying, change);
 		if (rc < 0)

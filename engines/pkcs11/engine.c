@@ -9,6 +9,7 @@
 #include "apply.h"
 #include "keygen.h"
 #include "login.h"
+#include "quirks.h"
 
 #include <string.h>
 
@@ -87,6 +88,25 @@ static bool visible(const struct ks_p11_token *token, const struct ks_where *whe
 	return false;
 }
 
+/*
+ * OpenSC shows a public key for each certificate, also for one without a private key. That is no object of its own: it would make
+ * an entry with a key out of a CA's certificate. Without login private keys are not seen, and nothing can be said.
+ */
+static bool certificates_view(const struct ks_p11_token *token, const struct ks_p11_object *object)
+{
+	const struct ks_p11_object *at = NULL;
+	bool certificate = false;
+
+	if (!(token->quirks & KS_P11_PUBLIC_FOLLOWS) || object->class != CKO_PUBLIC_KEY || !ks_p11_snapshot_whole(token))
+		return false;
+	while ((at = ks_p11_by_id(token, object->id, at))) {
+		if (at->class == CKO_PRIVATE_KEY)
+			return false;
+		certificate |= at->class == CKO_CERTIFICATE;
+	}
+	return certificate;
+}
+
 static int store_load(void *state, struct ks_set *into, const struct ks_only *only)
 {
 	struct ks_p11_store *store = state;
@@ -99,8 +119,12 @@ static int store_load(void *state, struct ks_set *into, const struct ks_only *on
 	if (rc == 0 && only && only->where && !only->public_only && !(store->mode & KS_WITHOUT_SECRET) &&
 	    !ks_p11_snapshot_whole(store->token) && !visible(store->token, only->where))
 		rc = enter(store);
-	for (size_t i = 0; rc == 0 && i < ks_p11_snapshot_count(store->token); i++)
-		rc = ks_p11_item_add(NULL, into, store->token, ks_p11_snapshot_at(store->token, i));
+	for (size_t i = 0; rc == 0 && i < ks_p11_snapshot_count(store->token); i++) {
+		const struct ks_p11_object *object = ks_p11_snapshot_at(store->token, i);
+
+		if (!certificates_view(store->token, object))
+			rc = ks_p11_item_add(NULL, into, store->token, object);
+	}
 	return rc;
 }
 

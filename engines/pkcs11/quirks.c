@@ -41,14 +41,16 @@ static const struct row {
 	/*
 	 * OpenSC 0.23 with a SmartCard-HSM (the Nitrokey HSM is one): a fresh key reads SENSITIVE, LOCAL and their like as 0 until the
 	 * module is started again; destroying the private key hid certificate and public key; C_CreateObject of a private key is
-	 * CKR_FUNCTION_NOT_SUPPORTED.
+	 * CKR_FUNCTION_NOT_SUPPORTED. A second certificate of an id is CKR_GENERAL_ERROR; setting CKA_LABEL of a public key object is
+	 * CKR_ARGUMENTS_BAD once there is a certificate, from which it is made then.
 	 */
 	{ "OpenSC",
 	  "www.CardContact.de",
 	  NULL,
 	  { 0, 0 },
 	  { 0, 0 },
-	  KS_P11_LATE_TRUTH | KS_P11_CERTIFICATE_GOES | KS_P11_NO_IMPORT },
+	  KS_P11_LATE_TRUTH | KS_P11_CERTIFICATE_GOES | KS_P11_NO_IMPORT | KS_P11_CERTIFICATE_PER_ID |
+		  KS_P11_PUBLIC_FOLLOWS },
 	/* OpenSC 0.17 to 0.23, whatever the card: "walnut (UserPIN)", earlier "UserPIN (walnut)". */
 	{ "OpenSC", NULL, NULL, { 0, 0 }, { 0, 0 }, KS_P11_LABEL_DECORATED },
 	/* p11-kit-client 0.24.1 passed 36 of SoftHSM's 70 mechanisms on, without EdDSA; it shows itself as version 1.1. */
@@ -69,6 +71,9 @@ static const struct {
 	{ KS_P11_SHORT_TEMPLATE, "it cannot be told what a new key is not for" },
 	{ KS_P11_NO_IMPORT, "it takes no private keys that were made elsewhere" },
 	{ KS_P11_HIDES_MECHANISMS, "mechanisms that p11-kit does not know are not passed on, Ed25519 among them" },
+	{ KS_P11_CERTIFICATE_PER_ID,
+	  "a certificate is replaced by removing it first, because an id has one certificate" },
+	{ KS_P11_PUBLIC_FOLLOWS, "a public key is called as its certificate is" },
 	{ KS_P11_SILENT_LOCK, "it locks for a while after few wrong PINs, and does not warn before" },
 	{ KS_P11_LABEL_DECORATED, "its label shows the name of the PIN too, which an address may leave out" },
 };

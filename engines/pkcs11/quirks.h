@@ -24,6 +24,9 @@ enum ks_p11_quirk {
 	KS_P11_NO_IMPORT = 1 << 8, /* takes no private keys that were made elsewhere */
 	KS_P11_HIDES_MECHANISMS = 1 << 9, /* newer mechanisms of the token behind it are not passed on */
 	KS_P11_LABEL_DECORATED = 1 << 10, /* the label shows which PIN it is for, too */
+	KS_P11_CERTIFICATE_PER_ID =
+		1 << 12, /* a second certificate of an id is refused, so a new one has to wait for the old to go */
+	KS_P11_PUBLIC_FOLLOWS = 1 << 13, /* a public key is a view of its certificate: it is renamed by renaming that */
 	KS_P11_SILENT_LOCK = 1 << 11, /* locks after some wrong PINs, and no flag warns before */
 };
 

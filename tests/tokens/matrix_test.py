@@ -35,7 +35,7 @@ def public_of(at, kind, path):
 
 
 def prepare(at):
-    at.ks("ca", "init", "ca", "--subject", "CN=Matrix CA", pin=None)
+    at.ks("ca", "init", at.path("ca"), "--subject", "CN=Matrix CA", pin=None)
     if at.device.can["init"] and at.device.uri not in at.ks("token", "list", pin=None).out:
         slot = next(t["slot"] for t in at.json("token", "list", pin=None)["tokens"] if not t["initialized"])
         say("token init prepares the token", at.ks("token", "init", f"pkcs11:slot-id={slot}", "--label", at.device.label,
@@ -44,7 +44,7 @@ def prepare(at):
 
 
 def enroll(at, label, spec, *more):
-    return at.ks("enroll", at.entry(label), "--type", spec, "--ca", "ca", "--subject", f"CN={label},O=Matrix", "--profile", "client",
+    return at.ks("enroll", at.entry(label), "--type", spec, "--ca", at.path("ca"), "--subject", f"CN={label},O=Matrix", "--profile", "client",
                  *at.device.options, *more)
 
 
@@ -90,7 +90,7 @@ def requested(at, spec, label):
     csr, pem = at.path(label + ".csr"), at.path(label + ".pem")
     say(f"{spec}: request writes a request", at.ks("request", at.entry(label), "--subject", f"CN={label},O=Long way", "-o", csr))
     tap.ok("verify OK" in at.openssl("req", "-in", csr, "-verify", "-noout").err, f"{spec}: openssl verifies the request's signature")
-    say(f"{spec}: ca sign signs it", at.ks("ca", "sign", csr, "--ca", "ca", "--profile", "client", "-o", pem, pin=None))
+    say(f"{spec}: ca sign signs it", at.ks("ca", "sign", csr, "--ca", at.path("ca"), "--profile", "client", "-o", pem, pin=None))
     say(f"{spec}: install refuses to put a second certificate in silence", at.ks("install", pem, at.device.uri, option="--to-pin-source"), rc=9, word="--replace", where="err")
     say(f"{spec}: install --replace puts it beside its key", at.ks("install", pem, at.device.uri, "--replace", option="--to-pin-source"))
     tap.ok(public_of(at, "req", csr) == public_of(at, "x509", pem) != "", f"{spec}: request and certificate name one public key")

@@ -71,9 +71,13 @@ class Rig:
                 env[name] = os.environ[name]
         return env
 
+    def inside(self, argv):
+        """The command in the device's world. nsenter begins in /, so the folder is entered behind it."""
+        return [*self.device.prefix, "sh", "-c", 'cd "$0" && exec "$@"', self.dir, *argv] if self.device.prefix else list(argv)
+
     def run(self, *argv, stdin=None):
         begin = time.monotonic()
-        got = subprocess.run([*self.device.prefix, *argv], env=self.env, cwd=self.dir, input=stdin, capture_output=True, timeout=SAFETY)
+        got = subprocess.run(self.inside(argv), env=self.env, cwd=self.dir, input=stdin, capture_output=True, timeout=SAFETY)
         rc = got.returncode if got.returncode >= 0 else 128 - got.returncode
         return stand.Result(rc, got.stdout.decode(errors="replace"), got.stderr.decode(errors="replace"), time.monotonic() - begin, [], False)
 
@@ -83,7 +87,7 @@ class Rig:
 
     def terminal(self, *args, answers=()):
         """keystow with a person at its terminal who answers the prompts in turn: what was said, and the exit status."""
-        argv = [*self.device.prefix, self.keystow, *args]
+        argv = self.inside([self.keystow, *args])
         program = pexpect.spawn(argv[0], argv[1:], env={**self.env, "TERM": "dumb"}, cwd=self.dir, timeout=SAFETY, encoding="utf-8")
         said = ""
         for answer in answers:
