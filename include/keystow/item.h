@@ -73,6 +73,12 @@ X509 *ks_item_x509(struct ks_item *item, struct ks_ctx *ctx);
  */
 int ks_item_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx);
 
+/*
+ * The OpenSSL library context that the keys of `ctx` live in, for EVP_PKEY_CTX_new_from_pkey, EVP_DigestSignInit_ex and the like. It
+ * is private, so a host's configuration and keystow's do not meet. Borrowed until ks_ctx_free; NULL = not enough memory.
+ */
+OSSL_LIB_CTX *ks_crypto(struct ks_ctx *ctx);
+
 size_t ks_set_count(const struct ks_set *set);
 /* The n-th item, counted from 0; NULL behind the last. Borrowed. */
 struct ks_item *ks_set_at(const struct ks_set *set, size_t n);

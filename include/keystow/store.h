@@ -18,6 +18,12 @@ struct ks_store;
 struct ks_plan;
 
 /*
+ * Reads one configuration file (its form is told in keystow(1)), so that @name, modules and their settings mean what they mean to the
+ * program; what a later file says wins. The library looks for no file by itself. KS_ECONFIG with the line, KS_ENOTFOUND, KS_EIO.
+ */
+int ks_ctx_configure(struct ks_ctx *ctx, const char *path);
+
+/*
  * Parses `SCHEME:PATH`, a PKCS#11 URI (RFC 7512), `@name` of the configuration, or a bare path, each with an optional
  * `#label` or `#sha256:HEX` that names an entry. KS_EADDRESS with "did you mean" for what is unknown.
  */

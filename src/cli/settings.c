@@ -13,6 +13,8 @@
 #include "text.h"
 #include "watchdog.h"
 
+#include <keystow/store.h>
+
 #include <string.h>
 #include <unistd.h>
 
@@ -39,24 +41,13 @@ static char *xdg_folder(const char *variable, const char *fallback)
 	return NULL;
 }
 
-static int read_one(struct ks_ctx *ctx, const char *path)
-{
-	ks_auto(buffer) text = NULL;
-	int rc;
-
-	rc = ks_disk_read(&text, ctx, path);
-	if (rc < 0)
-		return ks_while(ctx, rc, "reading the configuration");
-	return ks_config_read(ctx, path, ks_buffer_bytes(text));
-}
-
 static int read_files(struct ks_ctx *ctx, const char *const files[2])
 {
 	int rc = 0;
 
 	for (int i = 0; rc == 0 && i < 2; i++) {
 		if (files[i])
-			rc = read_one(ctx, files[i]);
+			rc = ks_ctx_configure(ctx, files[i]);
 	}
 	return rc;
 }
