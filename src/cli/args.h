@@ -53,7 +53,7 @@ struct options {
 	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
 		unblock, officer;
-	bool no_password, tree;
+	bool no_password, tree, as_uri;
 	unsigned verbose, days, wait;
 	uint64_t max_iterations;
 	int64_t expires_within; /* seconds; 0 = not asked */

@@ -85,10 +85,12 @@ const struct command commands[] = {
 	[VERB_COPY] = { "copy", "copy entries into another store", "FROM[#LABEL] TO[#LABEL]", VALUE_STORE, false, 2, 2,
 			"Copies one entry or a whole store. What the target cannot hold is said; --strict refuses "
 			"instead. A key in a device cannot be "
-			"copied. The target is made when it is absent.",
+			"copied; --as-uri writes a PEM file with its address, which openssl, nginx and curl can use as a key "
+			"file. The target is made when it is absent.",
 			"keystow copy p12:alice.p12 pem:alice.pem\n"
 			"keystow copy p12:alice.p12#web p12:web.p12#www\n"
-			"keystow copy bundle.pem p12:anchors.p12 --to-pin-source file:new.pin",
+			"keystow copy bundle.pem p12:anchors.p12 --to-pin-source file:new.pin\n"
+			"keystow copy @hsm#web pem:web.key --as-uri",
 			copy_run },
 	[VERB_INSTALL] = { "install", "put a certificate beside its key", "CERTIFICATE STORE", VALUE_STORE, false, 2, 2,
 			   "Writes a certificate that a CA sent, and its chain, beside the key it belongs to; the key "

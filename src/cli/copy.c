@@ -5,8 +5,12 @@
 #include "copy.h"
 #include "commands.h"
 #include "describe.h"
+#include "pem.h"
+#include "reference.h"
 #include "stores.h"
 #include "where.h"
+
+#include <string.h>
 
 struct copying {
 	struct ks_store *from;
@@ -38,6 +42,26 @@ static int check_labels(struct run *run, const struct ks_where *from, const stru
 	return 0;
 }
 
+/* The file is no store of ours, so it is written like any other result. */
+static int copy_address(struct run *run, struct ks_store *from, const struct ks_where *to)
+{
+	ks_auto(buffer) der = NULL;
+	ks_auto(buffer) pem = ks_buffer_new(200000);
+	int rc;
+
+	if (!to->path || (to->scheme && strcmp(to->scheme, "pem") != 0) || ks_where_names_entry(to))
+		return ks_hint(run->ctx,
+			       ks_fail(run->ctx, KS_EUSAGE, "%s: --as-uri writes a PEM file and nothing else",
+				       ks_where_text(to)),
+			       "name the file: pem:web.key");
+	rc = ks_reference_make(&der, from);
+	if (rc < 0)
+		return rc;
+	if (!pem || pem_put(pem, KS_REFERENCE_TITLE, ks_buffer_bytes(der)) < 0)
+		return ks_nomem(run->ctx);
+	return pem_send(run, to->path, ks_buffer_bytes(pem));
+}
+
 int copy_run(struct run *run)
 {
 	ks_auto(where) from_where = NULL;
@@ -58,6 +82,8 @@ int copy_run(struct run *run)
 		rc = ks_store_entry(&copying.entry, from, from_where);
 	if (rc < 0)
 		return rc;
+	if (run->options->as_uri)
+		return copy_address(run, from, to_where);
 	describe_problems(run, from); /* what was not understood is not copied, and that is not silent */
 	copying.from = from;
 	if (ks_where_is_token(to_where))

@@ -26,6 +26,8 @@ const struct option_row option_rows[] = {
 	  AT(allow_shrink), IN(MERGE) },
 	{ "anchors", 0, OPTION_TEXT, "STORE", VALUE_STORE,
 	  "trust the certificates of STORE instead of the store's own anchors", AT(anchors), IN(VERIFY) },
+	{ "as-uri", 0, OPTION_FLAG, NULL, VALUE_NONE,
+	  "write not the key but its address, as a PEM file that OpenSSL's provider opens", AT(as_uri), IN(COPY) },
 	{ "ca", 0, OPTION_TEXT, "DIR", VALUE_FOLDER, "folder of the CA, or @name of the configuration", AT(ca),
 	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_LIST) },
 	{ "ca-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
