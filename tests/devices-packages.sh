@@ -10,7 +10,7 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
 packages=(swtpm libtpm2-pkcs11-1 tpm2-abrmd libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon opencryptoki libnss3 libnss3-tools
-  p11-kit p11-kit-modules softhsm2 opensc pcscd)
+  p11-kit p11-kit-modules softhsm2 opensc pcscd nginx)
 root=${1:-build-devices}
 
 # Names that would be newly installed; what is only upgraded is good enough as it is.
