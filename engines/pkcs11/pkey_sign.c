@@ -146,7 +146,7 @@ static bool salt_choose(struct signing *signing, const OSSL_PARAM *param)
 		}
 	}
 	salt = strtol(param->data, &end, 10);
-	if (end == (char *)param->data || *end || salt < 0 || salt > LONGEST_SALT)
+	if (end == (char *)param->data || *end || salt < SALTLEN_DIGEST_OR_LESS || salt > LONGEST_SALT)
 		return false;
 	signing->salt = (int)salt;
 	return true;
