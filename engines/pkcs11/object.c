@@ -481,7 +481,7 @@ static bool fatal(CK_RV rv)
 {
 	int status = ks_p11_status(rv);
 
-	return status == KS_EGONE || status == KS_ELIES || status == KS_ENOMEM || status == KS_ELOCKED ||
+	return status == KS_EGONE || status == KS_ECANCELLED || status == KS_ELIES || status == KS_ENOMEM || status == KS_ELOCKED ||
 	       rv == CKR_DEVICE_ERROR || rv == CKR_USER_NOT_LOGGED_IN;
 }
 

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "disk.h"
 #include "secrets.h"
+#include "stop.h"
 #include "term.h"
 #include "text.h"
 #include "watchdog.h"
@@ -25,7 +26,14 @@ static void on_trace(void *user, const struct ks_trace *event)
 {
 	const struct run *run = user;
 
+	stop_listen();
 	watchdog_trace(event, run->trace);
+}
+
+/* Where it is safe to cancel, a signal does. */
+static int on_progress(void *user, const char *doing, uint64_t done, uint64_t total)
+{
+	return term_progress(user, doing, done, total) || stop_wanted;
 }
 
 /* $VARIABLE/keystow, or ~/FALLBACK/keystow; relative values count as unset (XDG Base Directory 0.8). NULL = neither. */
@@ -176,13 +184,14 @@ int settings_apply(struct run *run)
 	ks_auto_mem char *own = NULL;
 	const char *files[2] = { NULL, NULL };
 	struct ks_settings settings = {
-		.hooks = { .ask = secrets_ask, .progress = term_progress, .trace = on_trace, .user = run },
+		.hooks = { .ask = secrets_ask, .progress = on_progress, .trace = on_trace, .user = run },
 		.state_dir = state,
 		.module = options->module,
 		.wait_seconds = options->wait,
 		.max_iterations = options->max_iterations,
 		.follow = options->follow,
 		.allow_last_try = options->allow_last_try && term_present(),
+		.stop = &stop_wanted,
 		.attended = term_present() && !options->no_input,
 		.trace_detail = options->trace != NULL,
 	};
