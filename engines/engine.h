@@ -59,13 +59,18 @@ struct ks_only {
 	bool public_only;	/* no login, even if private objects stay unseen */
 };
 
+/* What a private key is for; bits. */
+enum ks_use { KS_USE_SIGN = 1, KS_USE_DECRYPT = 2, KS_USE_DERIVE = 4, KS_USE_WRAP = 8 };
+
 /* A wish to make a key pair inside the store. Strings and bytes are borrowed. */
 struct ks_generate {
 	struct ks_keyspec spec;
 	struct ks_bytes label;
 	struct ks_bytes id;		/* data NULL = choose a free one */
 	bool allow_extractable;
-	bool decrypt;			/* RSA: may decrypt too */
+	unsigned uses;			/* enum ks_use; 0 = signing */
+	bool always_authenticate;	/* the PIN is wanted for each use */
+	bool wrap_with_trusted;		/* leaves the device only under a key that its officer marked as trusted */
 };
 
 enum ks_admin_act { KS_ADMIN_INIT, KS_ADMIN_SET_PIN, KS_ADMIN_CHANGE_PIN, KS_ADMIN_UNBLOCK_PIN, KS_ADMIN_CHANGE_SO_PIN };

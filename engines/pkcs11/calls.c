@@ -123,6 +123,17 @@ CK_RV ks_p11_mechanisms(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANIS
 	return CKR_OK;
 }
 
+CK_RV ks_p11_mechanism_info(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANISM_TYPE type,
+			    CK_MECHANISM_INFO *info)
+{
+	CK_MECHANISM_INFO got = { 0 };
+	CK_RV rv = KS_P11_CALL(on, C_GetMechanismInfo, slot, type, &got);
+
+	if (rv == CKR_OK)
+		*info = got;
+	return rv;
+}
+
 CK_RV ks_p11_init_token(const struct ks_p11_on *on, CK_SLOT_ID slot, const char *pin, size_t pin_size,
 			const unsigned char label[32])
 {

@@ -69,6 +69,9 @@ CK_RV ks_p11_info(const struct ks_p11_on *on, CK_INFO *info);
 CK_RV ks_p11_slots(const struct ks_p11_on *on, CK_SLOT_ID **out, size_t *count);
 CK_RV ks_p11_token_info(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_TOKEN_INFO *info);
 CK_RV ks_p11_mechanisms(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANISM_TYPE **out, size_t *count);
+/* Not filled in on failure. */
+CK_RV ks_p11_mechanism_info(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_MECHANISM_TYPE type,
+			    CK_MECHANISM_INFO *info);
 CK_RV ks_p11_init_token(const struct ks_p11_on *on, CK_SLOT_ID slot, const char *pin, size_t pin_size,
 			const unsigned char label[32]);
 CK_RV ks_p11_open_session(const struct ks_p11_on *on, CK_SLOT_ID slot, CK_FLAGS flags, CK_SESSION_HANDLE *session);

@@ -5,6 +5,7 @@
  * The secret parts go from OpenSSL's secure numbers into a secret buffer and from there to the token; nothing of them stays here.
  */
 #include "import.h"
+#include "import_proof.h"
 #include "put.h"
 #include "der.h"
 #include "keygen.h"
@@ -185,6 +186,20 @@ int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SES
 
 /* ---- private keys ---- */
 
+/* The token answered that it cannot: it takes no such key at all, or only wrapped by a key of its own (SmartCard-HSM). */
+static int not_taken(struct ks_p11_token *token, const struct ks_keyspec *spec, int rc)
+{
+	const char *answer = ks_ctx_causes(token->ctx);
+	ks_auto_mem char *kept = strdup(answer ? answer : "");
+	char title[32];
+
+	ks_keyspec_title(title, spec);
+	rc = ks_hint(token->ctx,
+		     ks_fail(token->ctx, rc, "token %s takes no %s private key from outside", token->shown, title),
+		     "a key that it makes itself is the better one anyway: keystow generate '%s;object=LABEL'", token->uri);
+	return kept && *kept ? ks_cause(token->ctx, rc, "%s", kept) : rc;
+}
+
 KS_FREES_SSL(PKCS8_PRIV_KEY_INFO)
 
 static int key_of(EVP_PKEY **out, struct ks_p11_token *token, struct ks_item *item)
@@ -205,7 +220,7 @@ static int key_of(EVP_PKEY **out, struct ks_p11_token *token, struct ks_item *it
 }
 
 static int private_put(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session,
-		       const EVP_PKEY *key, const struct ks_keyspec *spec, struct ks_bytes label, struct ks_bytes id)
+		       EVP_PKEY *key, const struct ks_keyspec *spec, struct ks_bytes label, struct ks_bytes id)
 {
 	static CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
 	ks_auto(buffer) secret = ks_buffer_new_secret(16 * 1024);
@@ -236,8 +251,14 @@ static int private_put(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SE
 	if (!said)
 		return unsuitable(token, spec);
 	rc = ks_p11_put(&object, token, session, template.at, template.count, id);
-	if (rc == 0)
-		*made = object->handle;
+	if (rc < 0)
+		return rc == KS_EUNABLE ? not_taken(token, spec, rc) : rc;
+	*made = object->handle;
+	rc = ks_p11_import_prove(token, session, *made, key, spec);
+	if (rc < 0) {
+		rc = ks_p11_put_back(token, session, *made, rc, "the private key");
+		*made = CK_INVALID_HANDLE;
+	}
 	return rc;
 }
 

@@ -7,6 +7,8 @@
  * it afterwards would leave a window in which a kill makes a pair that nothing can pair, and costs two more writes.
  */
 #include "keygen.h"
+#include "capable.h"
+#include "keyuse.h"
 #include "put.h"
 #include "quirks.h"
 
@@ -76,43 +78,47 @@ static void say_names(struct template *template, const struct making *making)
 		say(template, CKA_LABEL, making->wish->label.data, making->wish->label.size);
 }
 
+/* What the key is for is said on every rung; what it is not for, only where everything is said. */
+static void say_uses(struct template *template, const struct making *making, enum rung rung, bool private_half)
+{
+	unsigned uses = ks_p11_uses_of(making->wish);
+
+	for (const struct ks_p11_use *row = ks_p11_uses; row->use; row++) {
+		CK_ATTRIBUTE_TYPE type = private_half ? row->private_half : row->public_half;
+
+		if (type && (uses & row->use || rung == EXPLICIT))
+			say_bool(template, type, uses & row->use);
+	}
+}
+
 static void say_public(struct template *template, const struct making *making, enum rung rung)
 {
-	bool rsa = making->spec.type == KS_KEY_RSA;
-
 	say_bool(template, CKA_TOKEN, true);
-	say_bool(template, CKA_VERIFY, true);
+	say_uses(template, making, rung, false);
 	say_names(template, making);
 	if (rung == MINIMAL)
 		return;
 	say_bool(template, CKA_PRIVATE, false);
-	if (rung != EXPLICIT)
-		return;
-	say_bool(template, CKA_ENCRYPT, rsa && making->wish->decrypt);
-	say_bool(template, CKA_WRAP, false);
-	say_bool(template, CKA_VERIFY_RECOVER, false);
+	if (rung == EXPLICIT)
+		say_bool(template, CKA_VERIFY_RECOVER, false);
 }
 
 static void say_private(struct template *template, const struct making *making, enum rung rung)
 {
-	bool decrypts = making->spec.type == KS_KEY_RSA && making->wish->decrypt;
-
 	say_bool(template, CKA_TOKEN, true);
 	say_bool(template, CKA_PRIVATE, true);
-	say_bool(template, CKA_SIGN, true);
+	say_uses(template, making, rung, true);
 	say_names(template, making);
 	if (rung == MINIMAL)
 		return;
 	say_bool(template, CKA_SENSITIVE, true);
 	say_bool(template, CKA_EXTRACTABLE, false);
-	if (rung != EXPLICIT && !decrypts)
-		return;
-	say_bool(template, CKA_DECRYPT, decrypts);
-	if (rung != EXPLICIT)
-		return;
-	say_bool(template, CKA_UNWRAP, false);
-	say_bool(template, CKA_DERIVE, false);
-	say_bool(template, CKA_SIGN_RECOVER, false);
+	if (making->wish->always_authenticate)
+		say_bool(template, CKA_ALWAYS_AUTHENTICATE, true);
+	if (making->wish->wrap_with_trusted)
+		say_bool(template, CKA_WRAP_WITH_TRUSTED, true);
+	if (rung == EXPLICIT)
+		say_bool(template, CKA_SIGN_RECOVER, false);
 }
 
 /* Answers that fewer attributes may help against. */
@@ -257,7 +263,9 @@ static int read_back(const struct making *making)
 	count = ks_p11_snapshot_count(making->token);
 	public_key = ks_p11_snapshot_at(making->token, count - 2);
 	rc = check_halves(making, public_key, private_key);
-	return rc < 0 ? rc : check_strength(making, private_key);
+	if (rc == 0)
+		rc = check_strength(making, private_key);
+	return rc < 0 ? rc : ks_p11_uses_check(making->token, making->session, making->private_key, making->wish);
 }
 
 static int give(const struct making *making, struct ks_set *into)
@@ -318,6 +326,10 @@ int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struc
 	CK_RV rv;
 	int rc = check_wish(&making);
 
+	if (rc == 0)
+		rc = ks_p11_uses_possible(token->ctx, &making.spec, ks_p11_uses_of(wish));
+	if (rc == 0)
+		rc = ks_p11_capable_make(token, &making.spec);
 	if (rc == 0)
 		rc = choose_id(&making);
 	if (rc < 0)

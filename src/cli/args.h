@@ -52,7 +52,7 @@ struct words {
 struct options {
 	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
-		unblock, officer;
+		unblock, officer, always_authenticate, wrap_with_trusted;
 	bool no_password, tree, as_uri;
 	unsigned verbose, days, wait;
 	uint64_t max_iterations;
@@ -60,7 +60,7 @@ struct options {
 	struct ks_keyspec type;
 	const char *trace; /* file, "" = standard error */
 	const char *config, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
-	const char *so_pin_source, *subject, *profile, *ca, *from, *output, *label, *key, *anchors;
+	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors;
 	struct words san;
 };
 

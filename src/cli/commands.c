@@ -58,10 +58,14 @@ const struct command commands[] = {
 	[VERB_GENERATE] = { "generate", "make a key pair", "STORE#LABEL", VALUE_STORE, false, 1, 1,
 			    "Makes a key pair: in a token inside the device, which never gives it away; in a file "
 			    "store in software. The kind of key is "
-			    "P-256 unless --type says otherwise.",
+			    "P-256 unless --type says otherwise.\n"
+			    "What the key is for is told by --usage; in a token it can do nothing else. What a token did not "
+			    "make of the wish is told after the key was read back; a key in a token is always sensitive, "
+			    "and one that could be taken out is refused unless --allow-extractable is given.",
 			    "keystow generate 'pkcs11:token=usbhsm;object=my_key3'\n"
 			    "keystow generate p12:alice.p12#web --type rsa:3072\n"
-			    "keystow generate @hsm#signer --type p384 --pin-source file:usb.pin",
+			    "keystow generate @hsm#signer --type p384 --pin-source file:usb.pin\n"
+			    "keystow generate @hsm#mail --type rsa:3072 --usage sign,decrypt --always-authenticate",
 			    generate_run },
 	[VERB_REQUEST] = { "request", "ask a CA for a certificate", "STORE#LABEL", VALUE_STORE, false, 1, 1,
 			   "Writes a certificate request (PKCS#10) signed by the key, wherever it lives.",
@@ -86,9 +90,11 @@ const struct command commands[] = {
 			"Copies one entry or a whole store. What the target cannot hold is said; --strict refuses "
 			"instead. A key in a device cannot be "
 			"copied; --as-uri writes a PEM file with its address, which openssl, nginx and curl can use as a key "
-			"file. The target is made when it is absent.",
+			"file. The target is made when it is absent. A private key that is copied into a token was known "
+			"outside of it, which is said; the token proves with a signature that it has it.",
 			"keystow copy p12:alice.p12 pem:alice.pem\n"
 			"keystow copy p12:alice.p12#web p12:web.p12#www\n"
+			"keystow copy p12:alice.p12#web pkcs11:token=usbhsm --to-pin-source file:usb.pin\n"
 			"keystow copy bundle.pem p12:anchors.p12 --to-pin-source file:new.pin\n"
 			"keystow copy @hsm#web pem:web.key --as-uri",
 			copy_run },

@@ -32,14 +32,15 @@ static int copy_into(struct run *run, struct ks_store *to, void *user)
 	return rc < 0 ? rc : stores_apply(run, to, plan, true);
 }
 
-static int check_labels(struct run *run, const struct ks_where *from, const struct ks_where *to)
+/* A store with one entry, such as a key's file, needs no label to tell what is meant. */
+static int check_labels(struct run *run, const struct ks_store *from, const struct ks_where *to)
 {
-	if (ks_where_names_entry(to) && !ks_where_names_entry(from))
-		return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "a whole store cannot be copied under one label"),
-			       "name the entry to copy: %s#LABEL", ks_where_text(from));
 	if (to->sha256)
 		return ks_fail(run->ctx, KS_EUSAGE, "the new entry's digest cannot be chosen; name a label");
-	return 0;
+	if (!ks_where_names_entry(to) || ks_where_names_entry(from->where) || ks_store_entry_count(from) == 1)
+		return 0;
+	return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "a whole store cannot be copied under one label"),
+		       "name the entry to copy: %s#LABEL", ks_where_text(from->where));
 }
 
 /* The file is no store of ours, so it is written like any other result. */
@@ -75,10 +76,10 @@ int copy_run(struct run *run)
 	if (rc == 0)
 		rc = stores_where(&to_where, run, run_operand(run, 1), run->options->to_pin_source);
 	if (rc == 0)
-		rc = check_labels(run, from_where, to_where);
-	if (rc == 0)
 		rc = ks_store_open(&from, run->ctx, from_where, KS_READ | stores_login(from_where));
-	if (rc == 0 && ks_where_names_entry(from_where))
+	if (rc == 0)
+		rc = check_labels(run, from, to_where);
+	if (rc == 0 && (ks_where_names_entry(from_where) || ks_where_names_entry(to_where)))
 		rc = ks_store_entry(&copying.entry, from, from_where);
 	if (rc < 0)
 		return rc;

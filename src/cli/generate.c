@@ -6,7 +6,10 @@
 #include "commands.h"
 #include "describe.h"
 #include "stores.h"
+#include "text.h"
 #include "where.h"
+
+#include <string.h>
 
 static struct ks_keyspec wanted_type(const struct run *run)
 {
@@ -18,15 +21,43 @@ static struct ks_keyspec wanted_type(const struct run *run)
 	return ks_keyspec_parse(&spec, NULL, "p256") == 0 ? spec : usual;
 }
 
+/* "sign,decrypt" as bits; 0 when nothing is wished. */
+static int wanted_uses(unsigned *out, const struct run *run)
+{
+	static const char *const words[] = { "sign", "decrypt", "derive", "wrap", NULL };
+	static const unsigned uses[] = { KS_USE_SIGN, KS_USE_DECRYPT, KS_USE_DERIVE, KS_USE_WRAP };
+	const char *at = run->options->usage;
+
+	*out = run->options->decrypt ? KS_USE_SIGN | KS_USE_DECRYPT : 0;
+	while (at) {
+		ks_auto_mem char *word = strndup(at, strcspn(at, ","));
+		const char *near = word ? ks_nearest(word, words) : NULL;
+		size_t n = 0;
+
+		while (words[n] && (!word || strcmp(words[n], word) != 0))
+			n++;
+		if (!words[n])
+			return ks_hint(run->ctx,
+				       ks_fail(run->ctx, KS_EUSAGE, "--usage does not know \"%s\"", word ? word : ""),
+				       near ? "did you mean %s?" : "it knows sign, decrypt, derive and wrap%.0s",
+				       near ? near : "");
+		*out |= uses[n];
+		at += strlen(word);
+		at = *at ? at + 1 : NULL;
+	}
+	return 0;
+}
+
 static int generate(struct run *run, struct ks_store *store, void *user)
 {
 	const struct ks_where *where = store->where;
-	const struct ks_generate wish = {
+	struct ks_generate wish = {
 		.spec = wanted_type(run),
 		.label = ks_bytes_of(where->label),
 		.id = where->id ? KS_BYTES(where->id, where->id_size) : KS_NONE,
 		.allow_extractable = run->options->allow_extractable,
-		.decrypt = run->options->decrypt,
+		.always_authenticate = run->options->always_authenticate,
+		.wrap_with_trusted = run->options->wrap_with_trusted,
 	};
 	struct ks_item *key;
 	struct ks_entry entry = { 0 };
@@ -35,6 +66,9 @@ static int generate(struct run *run, struct ks_store *store, void *user)
 	int rc;
 
 	(void)user;
+	rc = wanted_uses(&wish.uses, run);
+	if (rc < 0)
+		return rc;
 	rc = ks_generate(&key, store, &wish, run->options->replace);
 	if (rc < 0)
 		return rc;

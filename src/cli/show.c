@@ -50,7 +50,7 @@ static const char *made(const struct ks_item *key)
 {
 	if (key->flags & KS_ORIGIN_UNKNOWN)
 		return "the device does not tell where it was made";
-	return key->flags & KS_MADE_HERE ? "made on the device" : "put into the device";
+	return key->flags & KS_MADE_HERE ? "made on the device" : "imported, not made on the device";
 }
 
 static void show_key(struct run *run, const struct described *described)

@@ -158,6 +158,21 @@ static struct ks_item *find_again(struct ks_store *store, const struct ks_item *
 	return NULL;
 }
 
+/* A file keeps a key, but not what it may be used for. */
+static int uses_outside(struct ks_store *store, const struct ks_generate *wish)
+{
+	const char *where = ks_where_text(store->where);
+
+	if (wish->always_authenticate || wish->wrap_with_trusted)
+		return ks_hint(store->ctx,
+			       ks_fail(store->ctx, KS_EUNABLE, "%s is no token, so it cannot guard the use of a key", where),
+			       "make the key in a token, or leave --always-authenticate and --wrap-with-trusted out");
+	if (wish->uses)
+		ks_notice(store->ctx, KS_ELOSSY, where, "a token does, and the certificate tells it to others",
+			  "%s does not keep what the key may be used for", where);
+	return 0;
+}
+
 static int generate_outside(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish,
 			    struct ks_item *replaced)
 {
@@ -167,6 +182,8 @@ static int generate_outside(struct ks_item **out, struct ks_store *store, const 
 	struct ks_item *found;
 	int rc = ks_store_able(store, KS_CAN_KEYS | KS_CAN_WRITE);
 
+	if (rc == 0)
+		rc = uses_outside(store, wish);
 	if (rc == 0)
 		rc = make_key(&made, store->ctx, wish);
 	if (rc == 0)

@@ -128,7 +128,7 @@ static CK_RV context_login(CK_SESSION_HANDLE session, const CK_BYTE *pin, CK_ULO
 	bool right;
 
 	if (!row)
-		return CKR_OPERATION_NOT_INITIALIZED;
+		return real->C_Login(session, CKU_CONTEXT_SPECIFIC, (CK_BYTE *)pin, pin_len);
 	right = pin ? pin_len == strlen(row->value) && !memcmp(pin, row->value, pin_len) : pad != NULL;
 	confirmed = right ? session : CK_INVALID_HANDLE;
 	return right ? CKR_OK : CKR_PIN_INCORRECT;

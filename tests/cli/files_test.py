@@ -586,7 +586,7 @@ def copy_fails_in_words(story):
     story.p12("b.p12", "web", "b.pin")
     to = ("--to-pin-source", "file:b.pin")
     story.fails(9, 902, "copy", f"{store}#web", "p12:b.p12", *A, *to)
-    story.fails(2, 201, "copy", store, "p12:b.p12#one", *A, *to)
+    story.fails(2, 201, "copy", story.bundle(), "p12:b.p12#one", *to)
     story.fails(3, 301, "copy", f"{store}#none", "p12:b.p12", *A, *to)
     story.fails(4, 402, "copy", f"{store}#web", "p12:b.p12#x", *A, "--to-pin-source", "file:a.pin")
     story.fails(6, 610, "copy", f"{store}#web", "p7:b.p7b", *A)

@@ -91,6 +91,86 @@ def pins_on_a_pad():
                "a token with a pad of its own is given no PIN and asks for none here", got)
 
 
-for job in (pins, pins_at_a_terminal, pins_on_a_pad):
+def may(at, label, *args):
+    """What pkcs11-tool says that the private key may do."""
+    said = pkcs11_tool(at, "-O", "--type", "privkey", pin=stand.PIN).out
+    block = next((b for b in said.split("Private Key Object") if f"label:      {label}\n" in b), "")
+    usage = next((line.split(":", 1)[1] for line in block.splitlines() if "Usage:" in line), "")
+    return {word.strip() for word in usage.split(",")}, block
+
+
+def uses():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        key = "pkcs11:token=walnut;object="
+        for label, kind, wish, found in (("s", "p256", "sign", {"sign"}), ("d", "rsa:2048", "decrypt", {"decrypt"}),
+                                         ("sw", "rsa:2048", "sign,wrap", {"sign", "unwrap"}), ("x", "p384", "derive", {"derive"}),
+                                         ("all", "p256", "sign,derive", {"sign", "derive"}), ("e", "ed25519", "sign", {"sign"})):
+            got = at.ks("generate", key + label, "--type", kind, "--usage", wish)
+            seen, block = may(at, label)
+            tap.ok(got.rc == 0 and seen == found and "never extractable" in block, f"a {kind} key for {wish} can do just that", f"{got}\n{block}")
+        got = at.ks("generate", key + "aa", "--always-authenticate", "--wrap-with-trusted")
+        tap.ok(got.rc == 0 and "always authenticate" in may(at, "aa")[1] and not got.err, "--always-authenticate makes a guarded key", got)
+        got = at.ks("request", key + "aa", "--subject", "CN=aa", "-o", at.path("aa.csr"))
+        verified = at.run(["openssl", "req", "-in", at.path("aa.csr"), "-noout", "-verify"])
+        tap.ok(got.rc == 0 and len(got.logins()) == 2 and verified.rc == 0, "and it signs with its PIN given once more", got)
+
+        before = at.objects("walnut")
+        for kind, wish, code in (("p256", "decrypt", 6), ("rsa:2048", "derive", 6), ("ed25519", "wrap", 6), ("p256", "sing", 2), ("p256", "", 2)):
+            got = at.ks("generate", key + "no", "--type", kind, "--usage", wish)
+            tap.ok(got.rc == code and at.objects("walnut") == before and ("did you mean sign" in got.err or wish != "sing"),
+                   f"a {kind} key for \"{wish}\" is refused", got)
+        got = at.ks("generate", key + "no", "--no-sensitive")
+        tap.ok(got.rc == 2 and at.objects("walnut") == before, "there is no way to ask for a key that is not sensitive", got)
+        got = at.ks("generate", key + "weak", "--type", "p256", "--usage", "sign", "--always-authenticate",
+                    schedule="C_GenerateKeyPair 1 answer TEMPLATE_INCONSISTENT\nC_GenerateKeyPair 2 answer TEMPLATE_INCONSISTENT")
+        tap.ok(got.rc == 0 and "wants its PIN for each use" in got.err and "may not decrypt" in got.err,
+               "what the token did not make of the wish is told after reading back", got)
+        got = at.run([at.keystow, "generate", "pem:" + at.path("k.pem") + "#k", "--usage", "sign", "--no-password"])
+        tap.ok(got.rc == 0 and "does not keep what the key may be used for" in got.err, "a file cannot keep a use, and that is said", got)
+        got = at.run([at.keystow, "generate", "pem:" + at.path("k2.pem") + "#k", "--always-authenticate", "--no-password"])
+        tap.ok(got.rc == 6, "nor guard one, which is refused", got)
+
+
+def capabilities():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        key = "pkcs11:token=walnut;object=k"
+        got = at.ks("generate", key, "--type", "ed25519", schedule="C_GetMechanismList * answer DEVICE_ERROR")
+        tap.ok(got.rc == 8 and not [c for c in got.calls if c.name == "C_GenerateKeyPair"], "a token that cannot be asked makes nothing", got)
+        got = at.ks("generate", key, "--type", "ed25519", schedule="C_GetMechanismList 2 length 0")
+        tap.ok(got.rc == 6 and "makes no Ed25519 keys" in got.err and not [c for c in got.calls if c.name == "C_GenerateKeyPair"],
+               "what the token does not list is not tried, and that is one sentence", got)
+
+
+def imports():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        token = "pkcs11:token=walnut"
+        kinds = {"rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "p256": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+                 "p384": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"], "ed25519": ["-algorithm", "ED25519"]}
+        for label, how in kinds.items():
+            at.run(["openssl", "genpkey", *how, "-out", at.path(label + ".pem")])
+            got = at.ks("copy", at.path(label + ".pem"), f"{token};object={label}", option="--to-pin-source")
+            shown = at.ks("show", f"{token};object={label}")
+            asked = at.ks("request", f"{token};object={label}", "--subject", "CN=x", "-o", at.path(label + ".csr"))
+            public = at.run(["openssl", "req", "-in", at.path(label + ".csr"), "-noout", "-verify", "-pubkey"])
+            same = at.run(["openssl", "pkey", "-in", at.path(label + ".pem"), "-pubout"])
+            tap.ok(got.rc == 0 and "made outside" in got.err and [c for c in got.calls if c.name == "C_Sign"],
+                   f"a {label} key from a file is put into a token, proved there, and told to be known outside", got)
+            tap.ok("imported, not made on the device" in shown.out and asked.rc == 0 and public.out == same.out,
+                   f"show says that the {label} key was imported, and its request verifies with the file's key", f"{shown}\n{asked}\n{public}")
+        before = at.objects("walnut")
+        for row, code, words in (("C_CreateObject 2 answer 0x54", 6, "takes no EC P-256 private key from outside"),
+                                 ("C_CreateObject 2 answer 0x13", 6, "takes no EC P-256 private key from outside"),
+                                 ("C_SignInit * answer 0x68", 6, "does not sign with it"),
+                                 ("C_Sign * answer DEVICE_ERROR", 8, "does not sign with it"),
+                                 ("C_Sign * garbage 1", 6, "does not verify")):
+            at.run(["openssl", "genpkey", *kinds["p256"], "-out", at.path("new.pem")])
+            got = at.ks("copy", at.path("new.pem"), f"{token};object=new", option="--to-pin-source", schedule=row)
+            tap.ok(got.rc == code and words in got.err and at.objects("walnut") == before, f"{row}: a sentence, and nothing stays", got)
+
+
+for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports):
     job()
 tap.done()

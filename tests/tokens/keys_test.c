@@ -37,10 +37,12 @@ static int finish_open(void **state)
 
 static struct ks_item *make(const char *kind, const char *label)
 {
-	struct ks_generate wish = { .label = ks_bytes_of(label), .decrypt = true };
+	struct ks_generate wish = { .label = ks_bytes_of(label) };
 	struct ks_item *key = NULL;
 
 	works(ks_keyspec_parse(&wish.spec, ctx, kind));
+	if (wish.spec.type == KS_KEY_RSA)
+		wish.uses = KS_USE_SIGN | KS_USE_DECRYPT;
 	works(ks_store_generate(&key, store, &wish));
 	return key;
 }

@@ -35,13 +35,15 @@ static inline void pair_free(struct pair *pair)
 /* Makes a key and leaves it on the token. */
 static inline void key_left(const char *kind, const char *label)
 {
-	struct ks_generate wish = { .label = ks_bytes_of(label), .decrypt = true };
+	struct ks_generate wish = { .label = ks_bytes_of(label) };
 	ks_auto(where) where = where_of("pkcs11:token=KS");
 	struct ks_store *store = NULL;
 	struct ks_item *key = NULL;
 
 	works(ks_store_open(&store, ctx, where, KS_WRITE | KS_LOGIN));
 	works(ks_keyspec_parse(&wish.spec, ctx, kind));
+	if (wish.spec.type == KS_KEY_RSA)
+		wish.uses = KS_USE_SIGN | KS_USE_DECRYPT;
 	works(ks_store_generate(&key, store, &wish));
 	ks_store_close(store);
 }
