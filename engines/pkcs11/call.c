@@ -6,6 +6,7 @@
 
 #include "text.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 /* The call that this thread made last, for the causes of a failure. */
@@ -76,19 +77,51 @@ static void tell(struct ks_p11_mark *mark, const struct ks_p11_on *on, words_put
 	mark->event.detail = NULL;
 }
 
+/*
+ * A module that talks to a server (p11-kit's client, a network HSM) may write to a connection that is gone, and a signal that nobody
+ * expects would end the host. While the thread is in a module it is held back, and thrown away afterwards.
+ */
+static void pipe_hold(struct ks_p11_mark *mark)
+{
+	sigset_t pipe;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &mark->signals);
+}
+
+static void pipe_release(const struct ks_p11_mark *mark)
+{
+	static const struct timespec now;
+	sigset_t pipe;
+
+	if (sigismember(&mark->signals, SIGPIPE) == 1)
+		return;
+	sigpending(&pipe);
+	if (sigismember(&pipe, SIGPIPE) == 1) {
+		sigemptyset(&pipe);
+		sigaddset(&pipe, SIGPIPE);
+		sigtimedwait(&pipe, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, &mark->signals, NULL);
+}
+
 CK_RV ks_p11_call_enter(struct ks_p11_mark *mark, const struct ks_p11_on *on, enum ks_p11_function function,
 		   const uintptr_t *arguments)
 {
 	const struct ks_settings *settings = ks_settings(on->module->ctx);
 
 	last_function = ks_p11_function_name(function);
-	mark->told = false;
+	mark->told = mark->made = false;
 	if (ks_p11_forked(on->module))
 		return KS_CKR_FORKED;
 	if (!may_go_on(settings, function))
 		return KS_CKR_STOPPED;
-	if (!settings->hooks.trace)
+	mark->made = true;
+	if (!settings->hooks.trace) {
+		pipe_hold(mark);
 		return CKR_OK;
+	}
 	mark->told = true;
 	mark->detailed = settings->trace_detail;
 	mark->event = (struct ks_trace){
@@ -102,6 +135,7 @@ CK_RV ks_p11_call_enter(struct ks_p11_mark *mark, const struct ks_p11_on *on, en
 		ks_p11_words_start(&mark->words, function, arguments);
 	clock_gettime(CLOCK_MONOTONIC, &mark->since);
 	tell(mark, on, put_before, CKR_OK);
+	pipe_hold(mark);
 	return CKR_OK;
 }
 
@@ -109,6 +143,8 @@ CK_RV ks_p11_call_leave(struct ks_p11_mark *mark, const struct ks_p11_on *on, CK
 {
 	struct timespec now;
 
+	if (mark->made)
+		pipe_release(mark);
 	if (!mark->told)
 		return rv;
 	clock_gettime(CLOCK_MONOTONIC, &now);

@@ -10,12 +10,15 @@
 #include "calls.h"
 #include "words.h"
 
+#include <signal.h>
 #include <time.h>
 
 struct ks_p11_mark {
 	struct ks_trace event;
 	struct timespec since;
 	struct ks_p11_words words;
+	bool made;
+	sigset_t signals; /* of the thread, before */
 	bool told; /* before, so after too */
 	bool detailed;
 };

@@ -98,6 +98,8 @@ CK_RV call_enter(struct call *call, enum function function, CK_SESSION_HANDLE se
 		hang();
 	if (call_row(call, A_KILL_BEFORE))
 		kill(getpid(), SIGKILL);
+	if (call_row(call, A_PIPE))
+		raise(SIGPIPE);
 	if (call_row(call, A_CRASH))
 		fault();
 	row = call_row(call, A_ANSWER);

@@ -192,8 +192,11 @@ CK_RV told_C_Sign(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE *d
 CK_RV told_C_Decrypt(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE *encrypted_data,
 		     CK_ULONG encrypted_data_len, CK_BYTE *data, CK_ULONG *data_len)
 {
-	CK_RV rv = real->C_Decrypt(session, encrypted_data, encrypted_data_len, data, data_len);
+	CK_RV rv;
 
+	if (!use_confirmed(session, data != NULL))
+		return CKR_USER_NOT_LOGGED_IN;
+	rv = real->C_Decrypt(session, encrypted_data, encrypted_data_len, data, data_len);
 	bend(call, data_len);
 	return rv;
 }

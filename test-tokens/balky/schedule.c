@@ -25,6 +25,7 @@ static const struct word {
 	{ "hang", A_HANG },
 	{ "kill-before", A_KILL_BEFORE },
 	{ "kill-after", A_KILL_AFTER },
+	{ "pipe", A_PIPE },
 	{ "crash", A_CRASH },
 	{ "length", A_LENGTH },
 	{ "grow", A_GROW },

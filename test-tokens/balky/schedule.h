@@ -33,6 +33,7 @@ enum action {
 	A_HANG, /* for ever */
 	A_KILL_BEFORE, /* kill -9 of the own process */
 	A_KILL_AFTER,
+	A_PIPE, /* a write to a connection that is gone, and the signal for it; then goes on */
 	A_CRASH, /* a memory fault inside the module */
 	A_LENGTH, /* number: told as the length or count of the result */
 	A_GROW, /* number: added to the true length, once more per call */

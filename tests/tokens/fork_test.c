@@ -129,6 +129,40 @@ static void a_child_of_a_child_signs_too(void **state)
 	assert_true(signs_often());
 }
 
+/* Looks, signs with a key it found itself, and makes one of its own. */
+static int child_opens_the_store_anew(void)
+{
+	struct pair found = { 0 };
+
+	if (ks_after_fork(ctx) < 0)
+		return 1;
+	key_found(&found, "key");
+	if (!signs(&found, 1))
+		return 2;
+	key_left("p256", "child's");
+	pair_free(&found);
+	key_found(&found, "child's");
+	if (!signs(&found, 1))
+		return 3;
+	pair_free(&found);
+	pair_free(&pair);
+	return ks_ctx_free(ctx) == 0 ? 0 : 4;
+}
+
+static void a_child_opens_the_store_and_makes_a_key(void **state)
+{
+	struct pair found = { 0 };
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0)
+		_exit(child_opens_the_store_anew());
+	assert_int_equal(answer_of(child), 0);
+	key_found(&found, "child's");
+	assert_true(signs(&found, 1));
+	pair_free(&found);
+}
+
 /* As modules do that see the fork themselves (opencryptoki, p11-kit's client): all of the parent's is strange to the child. */
 static int child_signs_after_starting_the_module_anew(void)
 {
@@ -163,6 +197,7 @@ int main(void)
 		TEST(a_child_that_says_nothing_fails_cleanly_and_touches_nothing),
 		TEST(parent_and_child_sign_at_the_same_time),
 		TEST(a_child_of_a_child_signs_too),
+		TEST(a_child_opens_the_store_and_makes_a_key),
 		TEST(a_child_whose_module_forgot_everything_logs_in_again),
 	};
 

@@ -2,6 +2,8 @@
 /* Keys whose token loses the session, the login, or itself, in the middle of a batch; and keys that want their PIN each time. */
 #include "signing.h"
 
+#include <signal.h>
+
 #define BATCH 8
 
 static struct pair pair;
@@ -173,6 +175,17 @@ static void sessions_lost_under_many_threads_cost_one_pin(void **state)
 	assert_true(times_asked <= 2);
 }
 
+static void a_module_whose_server_is_gone_does_not_end_the_host(void **state)
+{
+	int status;
+
+	(void)state;
+	signal(SIGPIPE, SIG_DFL);
+	disturbed("C_Sign 3 pipe\nC_Sign 3 answer DEVICE_ERROR\n");
+	assert_int_equal(batch(&status), BATCH - 1);
+	assert_int_equal(status, KS_ETOKEN);
+}
+
 /* ---- a PIN for each signature ---- */
 
 static void a_key_that_wants_its_pin_each_time_gets_it_on_every_thread(void **state)
@@ -207,6 +220,33 @@ static void a_pin_pad_is_used_for_the_login_and_for_each_signature(void **state)
 	assert_int_equal(times_asked, 0);
 }
 
+/* Sealed in software, opened by the token. */
+static bool opens(void)
+{
+	ks_auto_ssl(EVP_PKEY_CTX) seal = EVP_PKEY_CTX_new_from_pkey(NULL, pair.plain, NULL);
+	ks_auto_ssl(EVP_PKEY_CTX) open = EVP_PKEY_CTX_new_from_pkey(NULL, pair.key, NULL);
+	unsigned char sealed[256], opened[256];
+	size_t sealed_size = sizeof(sealed), size = sizeof(opened);
+
+	return EVP_PKEY_encrypt_init(seal) > 0 &&
+	       EVP_PKEY_encrypt(seal, sealed, &sealed_size, (const unsigned char *)"text", 4) > 0 &&
+	       EVP_PKEY_decrypt_init(open) > 0 && EVP_PKEY_decrypt(open, opened, &size, sealed, sealed_size) > 0 &&
+	       size == 4 && memcmp(opened, "text", 4) == 0;
+}
+
+static void decrypting_asks_for_the_pin_each_time_and_survives_a_loss(void **state)
+{
+	(void)state;
+	key_left("rsa:2048", "opens");
+	again_with("C_Sign * always-authenticate 1234\nC_Decrypt 2 answer SESSION_HANDLE_INVALID\n");
+	key_found(&pair, "opens");
+	for (int i = 0; i < 3; i++)
+		assert_true(opens());
+	assert_int_equal(logins, times_asked);
+	assert_true(times_asked <=
+		    1 + 3 + 2); /* the login, three messages; for the loss a login and one more message */
+}
+
 static void a_session_lost_between_pin_and_signature_costs_one_more_pin(void **state)
 {
 	int status;
@@ -230,9 +270,11 @@ int main(void)
 		TEST(a_wrong_pin_after_a_loss_is_sent_once),
 		TEST(no_pin_is_sent_after_a_loss_when_the_counter_is_low),
 		TEST(sessions_lost_under_many_threads_cost_one_pin),
+		TEST(a_module_whose_server_is_gone_does_not_end_the_host),
 		TEST(a_key_that_wants_its_pin_each_time_gets_it_on_every_thread),
 		TEST(a_wrong_pin_for_one_signature_is_sent_once),
 		TEST(a_pin_pad_is_used_for_the_login_and_for_each_signature),
+		TEST(decrypting_asks_for_the_pin_each_time_and_survives_a_loss),
 		TEST(a_session_lost_between_pin_and_signature_costs_one_more_pin),
 	};
 
