@@ -228,14 +228,15 @@ static size_t secret_size(const struct agreeing *agreeing)
 static bool agree(const struct agreeing *agreeing, unsigned char *secret)
 {
 	unsigned char point[LONGEST_POINT];
-	CK_ECDH1_DERIVE_PARAMS ecdh = { .kdf = CKD_NULL, .public_data = point };
+	CK_ECDH1_DERIVE_PARAMS ecdh;
 	CK_MECHANISM mechanism = { CKM_ECDH1_DERIVE, &ecdh, sizeof(ecdh) };
 	size_t size = 0;
 
 	if (!EVP_PKEY_get_octet_string_param(agreeing->peer->public_half, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point,
 					     sizeof(point), &size))
 		return false;
-	ecdh.public_data_len = size;
+	/* By position: p11-kit 0.24 and 0.25 spell the members differently. */
+	ecdh = (CK_ECDH1_DERIVE_PARAMS){ CKD_NULL, 0, NULL, size, point };
 	return ks_p11_key_agree(agreeing->key, &mechanism, secret, secret_size(agreeing));
 }
 
