@@ -181,12 +181,18 @@ static bool read_all(struct reading *reading, const struct ks_store *store)
 
 /* ---- what is wanted ---- */
 
-/* The type= of a pkcs11: address, or NULL. */
-static const char *wanted_type(const char *text)
+/* The value of an attribute of a pkcs11: address, `name` with its =; NULL = it has none. */
+static const char *attribute(const char *text, const char *name)
 {
-	const char *type = strstr(text, "type=");
+	const char *at = text;
 
-	return type && type > text && (type[-1] == ':' || type[-1] == ';') ? type + strlen("type=") : NULL;
+	if (strncmp(text, "pkcs11:", 7) != 0)
+		return NULL;
+	while ((at = strstr(at + 1, name)) != NULL) {
+		if (at[-1] == ':' || at[-1] == ';')
+			return at + strlen(name);
+	}
+	return NULL;
 }
 
 static bool is(const char *type, const char *word)
@@ -198,7 +204,7 @@ static bool is(const char *type, const char *word)
 
 static void want(struct reading *reading, const char *text, int expected)
 {
-	const char *type = strncmp(text, "pkcs11:", 7) == 0 ? wanted_type(text) : NULL;
+	const char *type = attribute(text, "type=");
 
 	reading->privates = (expected == 0 || expected == OSSL_STORE_INFO_PKEY) && is(type, "private");
 	reading->publics = (expected == 0 || expected == OSSL_STORE_INFO_PUBKEY) && (is(type, "public") || expected);
@@ -209,7 +215,7 @@ static void want(struct reading *reading, const char *text, int expected)
 /* Does the address name one entry? Every canonical address says it in one of these ways. */
 static bool names_entry(const char *text)
 {
-	return strchr(text, '#') || (strncmp(text, "pkcs11:", 7) == 0 && (strstr(text, "object=") || strstr(text, "id=")));
+	return strchr(text, '#') || attribute(text, "object=") || attribute(text, "id=");
 }
 
 static bool read_store(struct reading *reading, const struct ks_where *where)

@@ -33,6 +33,7 @@ void ask_through(OSSL_PASSPHRASE_CALLBACK *callback, void *arg)
 static int first_line(struct ks_secret *into, struct ks_ctx *ctx, int fd)
 {
 	char line[KS_SECRET_MAX + 1];
+	const char *end;
 	size_t size = 0, length;
 	ssize_t got;
 	int rc;
@@ -42,9 +43,8 @@ static int first_line(struct ks_secret *into, struct ks_ctx *ctx, int fd)
 		if (got > 0)
 			size += (size_t)got;
 	} while ((got > 0 && size < sizeof(line) && !memchr(line, '\n', size)) || (got < 0 && errno == EINTR));
-	length = size ? (size_t)((char *)memchr(line, '\n', size) - line) : 0;
-	if (!memchr(line, '\n', size))
-		length = size;
+	end = memchr(line, '\n', size);
+	length = end ? (size_t)(end - line) : size;
 	rc = length ? ks_secret_append(into, ctx, line, length) : KS_ENOSECRET;
 	OPENSSL_cleanse(line, sizeof(line));
 	return rc;

@@ -15,6 +15,7 @@
 #include <openssl/core_dispatch.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 struct instance;
@@ -38,7 +39,8 @@ struct instance {
 	struct ks_ctx *ctx; /* NULL until the first address */
 	pthread_mutex_t opening; /* the ks_ctx belongs to one thread at a time; recursive, for an address opened while a PIN is asked for */
 	pthread_rwlock_t life; /* read: somebody is inside; write: the end */
-	bool ended, forked;
+	bool ended; /* under `life` */
+	atomic_bool forked; /* a child that has not used a key yet */
 	pthread_mutex_t held;
 	struct holder *holders;
 	struct instance *next;

@@ -5,6 +5,7 @@
 One token with an RSA, an EC and an Ed25519 key, each with a certificate of a local CA; servers stand on the loopback at a
 port of the kernel's choice or on a Unix socket in the test's folder, and are ended by their own ids.
 """
+import json
 import os
 import re
 import shutil
@@ -116,6 +117,13 @@ def lists(tap, peers):
     seen = peers.openssl("storeutl", "-noout", "pkcs11:token=hsm")
     tap.ok(seen.returncode == 0 and seen.out.count(": Pkey") == 3 and seen.out.count(": Certificate") >= 3,
            "storeutl lists the keys and certificates of a token", seen.said)
+    public = peers.openssl("storeutl", "-noout", "pkcs11:token=hsm;type=cert", env={"OPENSSL_CONF": peers.conf("asking.cnf")})
+    tap.ok(public.returncode == 0 and public.out.count(": Certificate") >= 3 and "Pkey" not in public.out,
+           "and its certificates alone without a PIN", public.said)
+    tokens = json.loads(peers.run(stand.keystow, "token", "list", "--json", "--module", SOFTHSM).out)["tokens"]
+    slot = next(token["slot"] for token in tokens if token["label"] == "hsm")
+    seen = peers.openssl("storeutl", "-noout", f"pkcs11:token=hsm;slot-id={slot}")
+    tap.ok(seen.returncode == 0 and seen.out.count(": Pkey") == 3, "a slot number is not taken for an id", seen.said)
     made = peers.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "soft.key", "-out", "soft.pem", "-subj", "/CN=soft")
     stand.write("password", "geheim\n")
     made = peers.openssl("pkcs12", "-export", "-inkey", "soft.key", "-in", "soft.pem", "-name", "web", "-out", "soft.p12", "-passout",
@@ -254,11 +262,9 @@ def python(tap, peers):
     """A program that knows nothing but PEM files."""
     stand = peers.stand
     script = stand.write("serve.py", """
-import ssl, sys
-for name in sys.argv[1:]:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(name + ".pem", name + ".key")
-    client = ssl.create_default_context(cafile="ca/ca.pem")
+import ssl, sys, threading
+
+def meet(server, client):
     a, b, c, d = (ssl.MemoryBIO() for _ in range(4))
     one = server.wrap_bio(a, b, server_side=True)
     other = client.wrap_bio(c, d, server_hostname="localhost")
@@ -270,10 +276,27 @@ for name in sys.argv[1:]:
                 pass
             a.write(d.read())
             c.write(b.read())
-    print(name, other.version(), other.getpeercert()["subject"])
+    return other.version()
+
+def work(server, client, met):
+    for _ in range(5):
+        met.append(meet(server, client))
+
+for name in sys.argv[1:]:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(name + ".pem", name + ".key")
+    client = ssl.create_default_context(cafile="ca/ca.pem")
+    met = []
+    threads = [threading.Thread(target=work, args=(server, client, met)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(name, met.count("TLSv1.3"))
 """)
     done = peers.run(sys.executable, script, *KEYS)
-    tap.ok(done.returncode == 0 and done.out.count("TLSv1.3") == 3, "Python's ssl serves with each key", done.said)
+    tap.ok(done.returncode == 0 and done.out.split() == ["rsa", "100", "p256", "100", "ed25519", "100"],
+           "Python's ssl serves with each key, on 20 threads at once", done.said)
 
 
 def nginx(tap, peers, name):
