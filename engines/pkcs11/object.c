@@ -15,6 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef CKO_PROFILE
+#define CKO_PROFILE 9UL /* PKCS#11 v3.0; p11-kit 0.24's header is older */
+#endif
+
 enum which { BY_ID, BY_SPKI };
 
 struct ks_p11_snapshot {
@@ -485,6 +489,12 @@ static bool fatal(CK_RV rv)
 	       rv == CKR_DEVICE_ERROR || rv == CKR_USER_NOT_LOGGED_IN;
 }
 
+/* Mechanisms and profiles say what a token can do; it does not hold them. */
+static bool tells_abilities(const struct ks_p11_object *object)
+{
+	return object->class == CKO_MECHANISM || object->class == CKO_PROFILE;
+}
+
 static int snapshot_read(struct ks_p11_snapshot *snapshot, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 			 const CK_OBJECT_HANDLE *handles, size_t count)
 {
@@ -494,7 +504,8 @@ static int snapshot_read(struct ks_p11_snapshot *snapshot, struct ks_p11_token *
 	for (size_t i = 0; i < count; i++) {
 		CK_RV rv = object_read(&snapshot->objects[snapshot->count], token, session, handles[i]);
 
-		if (rv == CKR_OBJECT_HANDLE_INVALID) { /* removed by somebody since the search */
+		/* Or removed by somebody since the search. */
+		if (rv == CKR_OBJECT_HANDLE_INVALID || tells_abilities(&snapshot->objects[snapshot->count])) {
 			object_clear(&snapshot->objects[snapshot->count]);
 			continue;
 		}

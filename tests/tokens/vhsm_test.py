@@ -29,6 +29,8 @@ def labels(at):
     tap.ok("walnut (UserPIN)" in said.out and "SmartCard-HSM (UserPIN)" in said.out, "two readers, two cards", said)
     for name in ("walnut", "walnut%20%28UserPIN%29"):
         say(f"the card is found as {name}", at.ks("list", f"pkcs11:token={name}"))
+    said = at.ks("list", at.device.uri)
+    tap.ok(said.rc == 0 and said.out == "", "the profile that OpenSC adds to a card is no entry of it", said)
     say("part of a label is none", at.ks("list", "pkcs11:token=wal"), 3, "walnut", "err")
 
 
@@ -100,6 +102,10 @@ def keypad(at):
     at.device.type(at.device.pin)
     got = at.ks("request", at.entry("typed"), "--subject", "CN=t", "-o", at.path("t.csr"), pin=None)
     say("after that the right one is taken", got)
+    at.device.type(at.device.pin, "975310")
+    say("a PIN is changed at the keypad", at.ks("token", "pin", at.device.uri, pin=None))
+    at.device.type("975310")
+    say("the new one is the right one now", at.ks("request", at.entry("typed"), "--subject", "CN=t", "-o", at.path("t.csr"), "--replace", pin=None))
 
 
 with rig.Rig("vhsm") as at:
