@@ -67,7 +67,7 @@ static void user_pin_is_new(struct ks_p11_token *token)
 	ks_p11_pin_memory_clear(memory);
 }
 
-/* OpenSC 0.23 lets a card look at the officer's PIN only here, whatever it said to the login: that is what PIN_INCORRECT means. */
+/* Some cards look at the officer's PIN only here (KS_P11_OFFICER_LATE): that is what PIN_INCORRECT means. */
 static int init_pin(struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_secret *officer,
 		    const struct ks_secret *wanted)
 {
@@ -78,6 +78,8 @@ static int init_pin(struct ks_p11_token *token, CK_SESSION_HANDLE session, const
 	if (rc < 0)
 		return rc;
 	rv = ks_p11_init_pin(&token->on, session, bytes_of(wanted), size_of(wanted));
+	if (rv == CKR_OK)
+		ks_p11_pin_memory_clear(try.memory);
 	if (rv == CKR_OK || rv == CKR_PIN_INCORRECT)
 		return ks_p11_try_end(&try, rv);
 	ks_p11_pin_memory_free(try.memory);

@@ -181,7 +181,8 @@ static int judged(const struct ks_p11_try *try, CK_RV rv)
 
 	switch (rv) {
 	case CKR_OK:
-		ks_p11_pin_memory_clear(try->memory);
+		if (!(try->user == CKU_SO && (token->quirks & KS_P11_OFFICER_LATE)))
+			ks_p11_pin_memory_clear(try->memory);
 		return 0;
 	case CKR_PIN_INCORRECT:
 	case CKR_PIN_INVALID:

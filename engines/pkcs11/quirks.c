@@ -50,7 +50,7 @@ static const struct row {
 	  { 0, 0 },
 	  { 0, 0 },
 	  KS_P11_LATE_TRUTH | KS_P11_CERTIFICATE_GOES | KS_P11_NO_IMPORT | KS_P11_CERTIFICATE_PER_ID |
-		  KS_P11_PUBLIC_FOLLOWS },
+		  KS_P11_PUBLIC_FOLLOWS | KS_P11_OFFICER_LATE },
 	/* OpenSC 0.17 to 0.23, whatever the card: "walnut (UserPIN)", earlier "UserPIN (walnut)". */
 	{ "OpenSC", NULL, NULL, { 0, 0 }, { 0, 0 }, KS_P11_LABEL_DECORATED },
 	/* p11-kit-client 0.24.1 passed 36 of SoftHSM's 70 mechanisms on, without EdDSA; it shows itself as version 1.1. */
@@ -74,6 +74,7 @@ static const struct {
 	{ KS_P11_CERTIFICATE_PER_ID,
 	  "a certificate is replaced by removing it first, because an id has one certificate" },
 	{ KS_P11_PUBLIC_FOLLOWS, "a public key is called as its certificate is" },
+	{ KS_P11_OFFICER_LATE, "its officer's PIN is looked at only when a user PIN is set" },
 	{ KS_P11_SILENT_LOCK, "it locks for a while after few wrong PINs, and does not warn before" },
 	{ KS_P11_LABEL_DECORATED, "its label shows the name of the PIN too, which an address may leave out" },
 };

@@ -74,6 +74,7 @@ def locked(at):
     at.write("wrong-so", "0000000000000000\n")
     unblock = ("token", "pin", at.device.uri, "--unblock", "--new-pin-source", "file:" + at.path("new"))
     say("a wrong SO PIN ends with 4", at.ks(*unblock, option="--so-pin-source", pin="wrong-so"), 4, "officer's PIN", "err")
+    say("and is not sent again", at.ks(*unblock, option="--so-pin-source", pin="wrong-so"), 4, "was not sent again", "err")
     say("the SO PIN unblocks", at.ks(*unblock, option="--so-pin-source", pin="so-pin"))
     say("with the new PIN the card is open", at.ks("list", at.device.uri, pin="new"))
     say("its user changes it back", at.ks("token", "pin", at.device.uri, "--new-pin-source", "file:" + at.path("pin"), pin="new"))
