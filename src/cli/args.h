@@ -38,6 +38,7 @@ enum verb {
 	VERB_TOKEN_INFO,
 	VERB_TOKEN_INIT,
 	VERB_TOKEN_PIN,
+	VERB_TOKEN_DOCTOR,
 	VERB_HELP,
 	VERB_COMPLETION,
 	VERB_COUNT,
@@ -52,7 +53,7 @@ struct words {
 struct options {
 	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
-		unblock, officer, always_authenticate, wrap_with_trusted;
+		unblock, officer, write, always_authenticate, wrap_with_trusted;
 	bool no_password, tree, as_uri;
 	unsigned verbose, days, wait;
 	uint64_t max_iterations;

@@ -201,6 +201,17 @@ const struct command commands[] = {
 			     "keystow token pin @hsm --officer --so-pin-source file:so.pin --new-pin-source file:new.pin\n"
 			     "keystow token pin @hsm --pin-source file:old.pin --new-pin-source file:new.pin",
 			     token_pin_run },
+	[VERB_TOKEN_DOCTOR] = { "token doctor", "examine a token", "[TOKEN]", VALUE_STORE, false, 0, 1,
+				"Tells the module and its version, the rules and state of the PIN, mechanisms, kinds of key, "
+				"sessions, known quirks, what is on the token, and what needs care: keys without id, half "
+				"pairs, keys that can be taken out, what Java and libp11 will not see. No secret is in it, so "
+				"that it can be pasted into a report. Without TOKEN every token is examined. Private objects "
+				"are looked at when a source of the PIN is named. With --write a key of each kind is made and "
+				"removed again. Exit 1 when something needs care.",
+				"keystow token doctor\n"
+				"keystow token doctor --module /usr/lib/softhsm/libsofthsm2.so\n"
+				"keystow token doctor @hsm --pin-source file:usb.pin --write --json",
+				token_doctor_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
 			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "

@@ -28,6 +28,7 @@ int token_list_run(struct run *run);
 int token_info_run(struct run *run);
 int token_init_run(struct run *run);
 int token_pin_run(struct run *run);
+int token_doctor_run(struct run *run);
 int help_run(struct run *run);
 int completion_run(struct run *run);
 

@@ -8,7 +8,8 @@
 #define WRITING                                                                                                        \
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
-#define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(CA_INIT))
+#define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | \
+	 IN(CA_INIT))
 #define AT(field) offsetof(struct options, field)
 
 const struct option_row option_rows[] = {
@@ -118,6 +119,8 @@ const struct option_row option_rows[] = {
 	{ "wrap-with-trusted", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "the key leaves the token only wrapped by a key that the security officer trusts", AT(wrap_with_trusted),
 	  IN(GENERATE) },
+	{ "write", 0, OPTION_FLAG, NULL, VALUE_NONE, "make a test key of each kind in the token, and remove it again",
+	  AT(write), IN(TOKEN_DOCTOR) },
 	{ NULL },
 };
 

@@ -7,6 +7,7 @@
 #include "secrets.h"
 #include "stores.h"
 #include "table.h"
+#include "token_where.h"
 #include "where.h"
 
 #include <string.h>
@@ -131,7 +132,7 @@ static void info_json(struct run *run, const struct ks_token *token)
 	out_value(&run->out, NULL, object);
 }
 
-static int token_where(struct ks_where **out, struct run *run, const char *source)
+int token_where(struct ks_where **out, struct run *run, const char *source)
 {
 	ks_auto(where) where = NULL;
 	int rc;
@@ -230,7 +231,7 @@ static int several(struct run *run, const struct ks_where *where, struct ks_toke
 }
 
 /* The one token that the address means. */
-static int one_token(struct ks_token ***out, struct run *run, const struct ks_where *where)
+int token_the_one(struct ks_token ***out, struct run *run, const struct ks_where *where)
 {
 	struct ks_token **tokens = NULL;
 	int rc;
@@ -338,7 +339,7 @@ int token_init_run(struct run *run)
 			       "as in --label usbhsm");
 	rc = token_where(&where, run, run->options->pin_source);
 	if (rc == 0)
-		rc = one_token(&tokens, run, where);
+		rc = token_the_one(&tokens, run, where);
 	if (rc == 0)
 		rc = init_admin(run, where, tokens[0]);
 	ks_tokens_free(tokens);
@@ -412,7 +413,7 @@ int token_pin_run(struct run *run)
 	if (rc == 0)
 		rc = token_where(&where, run, run->options->pin_source);
 	if (rc == 0)
-		rc = one_token(&tokens, run, where);
+		rc = token_the_one(&tokens, run, where);
 	if (rc == 0)
 		rc = pin_admin(run, where, tokens[0]);
 	ks_tokens_free(tokens);

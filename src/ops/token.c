@@ -140,3 +140,10 @@ int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where 
 	*out = tokens;
 	return 0;
 }
+
+int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how)
+{
+	int rc = ks_pkcs11_examine(into, ctx, where, how);
+
+	return rc == KS_ENOMEM ? ks_nomem(ctx) : ks_while(ctx, rc, "examining %s", ks_where_text(where));
+}

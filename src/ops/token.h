@@ -6,6 +6,7 @@
 #define KS_OPS_TOKEN_H
 
 #include "store.h"
+#include "pkcs11/examine.h"
 #include "pkcs11/tokens.h"
 
 enum ks_look {
@@ -14,5 +15,7 @@ enum ks_look {
 };
 /* `where` NULL: all tokens of the configured modules (each module that cannot be asked becomes a notice). NULL-ended. */
 int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where *where, unsigned look);
+/* Looks at the one token that `where` means, check by check; `how`: enum ks_examine. What was found before a failure is in `into`. */
+int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
 
 #endif

@@ -111,6 +111,31 @@ def token_pin_fails_in_words(story):
     objects(story)
 
 
+@claim
+def token_doctor_examines_a_token(story):
+    token = story.token()
+    story.ok("generate", f"{token};object=k", *P)
+    said = story.ok("token", "doctor", token, *P).out
+    assert "mechanisms" in said and "1 private keys" in said, said
+
+
+@claim
+def token_doctor_prints_a_golden_document(story):
+    document = story.ok("token", "doctor", story.token(), "--json").json()
+    checks = document["tokens"][0]["checks"]
+    assert {"module", "token", "PIN", "mechanisms", "sessions", "objects"} <= {c["check"] for c in checks}, checks
+    assert {c["level"] for c in checks} <= {"fact", "ok", "care"} and document["tokens"][0]["label"] == "story", document
+    story.golden("token doctor", "token", "doctor", "pkcs11:token=story")
+
+
+@claim
+def token_doctor_fails_in_words(story):
+    story.token()
+    story.fails(3, 303, "token", "doctor", "pkcs11:token=absent")
+    story.fails(2, 201, "token", "doctor", "p12:a.p12")
+    story.fails(2, 201, "token", "doctor", "--write")
+
+
 # ---- modules ----
 
 def debian_module(name):

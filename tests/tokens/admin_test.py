@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the owner of a token does with it, with pkcs11-tool and openssl as judges."""
+import json
+
 import pexpect
 
 import stand
@@ -171,6 +173,63 @@ def imports():
             tap.ok(got.rc == code and words in got.err and at.objects("walnut") == before, f"{row}: a sentence, and nothing stays", got)
 
 
-for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports):
+def doctor(at, *args, **more):
+    got = at.ks("token", "doctor", "pkcs11:token=walnut", *args, "--json", **more)
+    checks = json.loads(got.out)["tokens"][0]["checks"] if got.out.startswith("{") and '"tokens"' in got.out else []
+    return got, [f"{c['level']} {c['check']}: {c['text']}" for c in checks]
+
+
+def doctors():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        key = "pkcs11:token=walnut;object="
+        at.ks("generate", key + "good", "--type", "p256")
+        before = at.objects("walnut")
+        got, checks = doctor(at, pin=None)
+        tap.ok(got.rc == 0 and not got.logins() and not [c for c in checks if c.startswith("care")],
+               "a token in order needs no care, and no login without a source of the PIN", got)
+        wanted = ("fact module:", "fact token:", "fact PIN: 4 to 255", "fact mechanisms:", "ok key pairs: lists RSA", "ok sessions:",
+                  "fact listing:", "fact objects:", "fact seen by Java:")
+        tap.ok(all(any(c.startswith(w) for c in checks) for w in wanted) and any("CKM_ECDSA" in c for c in checks), "each check is told", checks)
+        wrote = {"C_GenerateKeyPair", "C_CreateObject", "C_DestroyObject", "C_SetAttributeValue", "C_InitPIN", "C_SetPIN", "C_InitToken"}
+        got, checks = doctor(at)
+        tap.ok(got.rc == 0 and any(c.startswith("ok keys:") for c in checks) and not wrote & {c.name for c in got.calls},
+               "without --write nothing is written", got)
+        got, checks = doctor(at, "--write")
+        made = [c for c in checks if " makes: " in c]
+        tap.ok(got.rc == 0 and len(made) == 5 and all("removed again" in c for c in made) and at.objects("walnut") == before,
+               "--write makes five kinds of key and leaves none", f"{got}\n{checks}")
+        tap.ok(stand.PIN not in got.out + got.err, "no PIN is in it")
+        got, checks = doctor(at, "--write", schedule="C_GenerateKeyPair * answer MECHANISM_INVALID")
+        tap.ok(len([c for c in checks if c.startswith("fact makes:") and ": no: " in c]) == 5 and at.objects("walnut") == before,
+               "kinds that cannot be made are facts", f"{got}\n{checks}")
+        text = at.ks("token", "doctor", "pkcs11:token=walnut")
+        tap.ok(text.rc == 0 and "walnut   pkcs11:" in text.out and "ok    sessions" in text.out, "people get lines", text)
+
+        got, checks = doctor(at, schedule="C_GetTokenInfo * flags LOCKED", pin=None)
+        tap.ok(got.rc == 1 and "care PIN: the PIN is locked" in checks, "a locked PIN needs care: exit 1", got)
+        for row, check in (("C_GetMechanismList * answer DEVICE_ERROR", "care mechanisms:"), ("C_OpenSession 3 answer SESSION_COUNT", "care sessions:"),
+                           ("C_GetInfo 2+ answer GENERAL_ERROR", "care module:")):
+            got, checks = doctor(at, schedule=row, pin=None)
+            tap.ok(got.rc == 1 and any(c.startswith(check) for c in checks), f"{row}: that check needs care, the others go on", f"{got}\n{checks}")
+
+        made = (("--label", "noid", "--keypairgen", "--key-type", "EC:prime256v1"),)
+        for args in made:
+            pkcs11_tool(at, *args, pin=stand.PIN)
+        pkcs11_tool(at, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "half", "--id", "aa", pin=stand.PIN)
+        pkcs11_tool(at, "--delete-object", "--type", "pubkey", "--id", "aa", pin=stand.PIN)
+        pkcs11_tool(at, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "out", "--id", "bb", "--extractable", pin=stand.PIN)
+        pkcs11_tool(at, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "twin", "--id", "bb", pin=stand.PIN)
+        at.ks("generate", key + "edwards", "--type", "ed25519")
+        got, checks = doctor(at)
+        for words in ('private key "noid" has no id', 'private key "half" has no public half', 'private key "out" can be taken out',
+                      '"twin" shares its id', "sees no private key at all"):
+            tap.ok(got.rc == 1 and any(c.startswith("care") and words in c for c in checks), f"needs care: {words}", checks)
+        for args, code in ((("--write",), 2), (("pkcs11:token=absent",), 3), (("p12:a.p12",), 2)):
+            got = at.ks("token", "doctor", *args, pin=None)
+            tap.ok(got.rc == code and "next:" in got.err, f"token doctor {' '.join(args)} fails in words", got)
+
+
+for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors):
     job()
 tap.done()

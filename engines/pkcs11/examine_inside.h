@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of an examination: the device, what is on it, what it makes.
+ */
+#ifndef KS_P11_EXAMINE_INSIDE_H
+#define KS_P11_EXAMINE_INSIDE_H
+
+#include "examine.h"
+#include "session.h"
+
+/* What the device says of itself, how many sessions it opens. */
+int ks_p11_examine_device(struct ks_findings *into, struct ks_p11_token *token);
+/* What is on it, by the snapshot, which is made anew and timed. */
+int ks_p11_examine_objects(struct ks_findings *into, struct ks_p11_token *token);
+/* Which keys it makes, by making each and removing it again. The user is logged in and the snapshot is there. */
+int ks_p11_examine_making(struct ks_findings *into, struct ks_p11_token *token);
+
+#endif

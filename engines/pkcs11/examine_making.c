@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which keys a token makes. Each is made as keystow generate makes it, looked at, and removed at once; its label tells whose it is,
+ * should the token be pulled out between.
+ */
+#include "examine_inside.h"
+
+#include "keygen.h"
+#include "put.h"
+
+#include <time.h>
+
+#define LABEL "keystow token doctor, test key"
+
+static double milliseconds_since(const struct timespec *since)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - since->tv_sec) * 1000 + (double)(now.tv_nsec - since->tv_nsec) / 1e6;
+}
+
+/* The two objects that generating added last. */
+static bool pair_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, size_t before)
+{
+	bool gone = true;
+
+	while (ks_p11_snapshot_count(token) > before) {
+		size_t count = ks_p11_snapshot_count(token);
+		CK_OBJECT_HANDLE handle = ks_p11_snapshot_at(token, count - 1)->handle;
+
+		gone = ks_p11_put_undo(token, session, handle);
+		ks_p11_snapshot_drop(token, handle);
+		if (!gone || ks_p11_snapshot_count(token) == count)
+			return false;
+	}
+	return gone;
+}
+
+static int making_told(struct ks_findings *into, const struct ks_p11_token *token, const char *title, double took)
+{
+	const struct ks_p11_object *key = ks_p11_snapshot_at(token, ks_p11_snapshot_count(token) - 1);
+	bool guarded = key->flags & KS_SENSITIVE && !(key->flags & KS_EXTRACTABLE);
+
+	return ks_finding_add(into, guarded ? KS_FINE : KS_FACT, "makes", NULL,
+			      "%s in %.0f ms: made on the device %s, sensitive %s, extractable %s; removed again", title, took,
+			      key->flags & KS_ORIGIN_UNKNOWN ? "not told"
+			      : key->flags & KS_MADE_HERE    ? "yes"
+							     : "no",
+			      key->flags & KS_SENSITIVE ? "yes" : "no", key->flags & KS_EXTRACTABLE ? "yes" : "no");
+}
+
+static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SESSION_HANDLE session, const char *kind)
+{
+	struct ks_generate wish = { .label = ks_bytes_of(LABEL), .allow_extractable = true };
+	size_t before = ks_p11_snapshot_count(token);
+	ks_auto(set) made = NULL;
+	struct timespec since;
+	char title[32];
+	int rc = ks_keyspec_parse(&wish.spec, token->ctx, kind);
+
+	if (rc == 0)
+		rc = ks_set_new(&made, token->ctx);
+	if (rc < 0)
+		return rc;
+	ks_keyspec_title(title, &wish.spec);
+	clock_gettime(CLOCK_MONOTONIC, &since);
+	if (ks_p11_generate(token, session, made, &wish) < 0) {
+		rc = ks_finding_add(into, ks_ctx_status(token->ctx) == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", NULL, "%s: no: %s",
+				    title, ks_ctx_text(token->ctx));
+		ks_forgive(token->ctx);
+		return rc;
+	}
+	rc = making_told(into, token, title, milliseconds_since(&since));
+	if (rc == 0 && !pair_remove(token, session, before))
+		rc = ks_finding_add(into, KS_CARE, "makes", "keystow list shows it, keystow remove removes it",
+				    "the test key \"%s\" could not be removed again", LABEL);
+	return rc;
+}
+
+int ks_p11_examine_making(struct ks_findings *into, struct ks_p11_token *token)
+{
+	static const char *const kinds[] = { "rsa:2048", "p256", "p384", "p521", "ed25519" };
+	CK_SESSION_HANDLE session;
+	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_session_take(token, &session));
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		rc = kind_try(into, token, session, kinds[i]);
+	ks_p11_session_give(token, session, rc == KS_EGONE);
+	return rc;
+}
