@@ -118,6 +118,10 @@ struct ks_engine {
 extern const struct ks_engine ks_engine_by_content;
 /* PKCS#11 tokens. */
 extern const struct ks_engine ks_engine_pkcs11;
+/* The same tokens through libp11; only where the build has it. */
+extern const struct ks_engine ks_engine_libp11;
+/* The engine that serves pkcs11: addresses when the host asks for it by name; NULL = not in this build. */
+const struct ks_engine *ks_engine_for_tokens(const char *name);
 /* Rows of this build, NULL at the end. */
 extern const struct ks_engine *const ks_engines[];
 /* By scheme; NULL = not in this build. */

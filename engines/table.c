@@ -71,6 +71,22 @@ const struct ks_engine *ks_engine_named(const char *scheme)
 	return NULL;
 }
 
+const struct ks_engine *ks_engine_for_tokens(const char *name)
+{
+	static const struct ks_engine *const rows[] = {
+		&ks_engine_pkcs11,
+#ifdef KS_WITH_LIBP11
+		&ks_engine_libp11,
+#endif
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i]->name, name) == 0)
+			return rows[i];
+	}
+	return NULL;
+}
+
 /* How sure the row is of these bytes; devices never are. */
 static int surety(const struct ks_engine *row, struct ks_bytes head)
 {

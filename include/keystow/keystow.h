@@ -170,6 +170,7 @@ struct ks_settings {
 	struct ks_hooks hooks;
 	const char *state_dir;		/* what is remembered of tokens; NULL = nothing is remembered */
 	const char *module;		/* module used when an address names none; NULL = p11-kit's configured modules */
+	const char *engine;		/* for pkcs11: addresses: "pkcs11" (NULL, our own) or "libp11" */
 	unsigned wait_seconds;		/* how long a writer waits for another writer; 0 = 30 */
 	unsigned call_deadline_ms;	/* ordinary Cryptoki calls; 0 = 30,000 */
 	unsigned long_deadline_ms;	/* key generation, initialising, PIN pads; 0 = 600,000 */

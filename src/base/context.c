@@ -28,7 +28,7 @@ struct kept {
 
 struct ks_ctx {
 	struct ks_settings settings;
-	char *state_dir, *module;
+	char *state_dir, *module, *engine;
 	struct ks_words words;
 	struct ks_problem *notices;
 	size_t notice_count, notice_capacity;
@@ -347,6 +347,8 @@ static int settings_copy(struct ks_ctx *ctx, const struct ks_settings *settings)
 		return KS_ENOMEM;
 	if (ctx->settings.module && !(ctx->settings.module = ctx->module = strdup(ctx->settings.module)))
 		return KS_ENOMEM;
+	if (ctx->settings.engine && !(ctx->settings.engine = ctx->engine = strdup(ctx->settings.engine)))
+		return KS_ENOMEM;
 	return 0;
 }
 
@@ -369,6 +371,7 @@ static void ctx_destroy(struct ks_ctx *ctx)
 	free(ctx->kept);
 	free(ctx->state_dir);
 	free(ctx->module);
+	free(ctx->engine);
 	pthread_mutex_destroy(&ctx->asking);
 	free(ctx);
 }

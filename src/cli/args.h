@@ -60,7 +60,7 @@ struct options {
 	int64_t expires_within; /* seconds; 0 = not asked */
 	struct ks_keyspec type;
 	const char *trace; /* file, "" = standard error */
-	const char *config, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
+	const char *config, *engine, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
 	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors;
 	struct words san;
 };

@@ -44,6 +44,8 @@ const struct option_row option_rows[] = {
 	  IN(GENERATE) },
 	{ "dry-run", 'n', OPTION_FLAG, NULL, VALUE_NONE, "show what would change, change nothing", AT(dry_run),
 	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) },
+	{ "engine", 0, OPTION_TEXT, "NAME", VALUE_NONE, "how tokens are reached: pkcs11 (keystow's own) or libp11", AT(engine),
+	  EVERYWHERE },
 	{ "expires-within", 0, OPTION_PERIOD, "PERIOD", VALUE_NONE,
 	  "only what expires within PERIOD (30d, 12h, 2w, 1y) or has expired; exit 1 when there is any",
 	  AT(expires_within), IN(LIST) },

@@ -187,6 +187,7 @@ int settings_apply(struct run *run)
 		.hooks = { .ask = secrets_ask, .progress = on_progress, .trace = on_trace, .user = run },
 		.state_dir = state,
 		.module = options->module,
+		.engine = options->engine,
 		.wait_seconds = options->wait,
 		.max_iterations = options->max_iterations,
 		.follow = options->follow,

@@ -9,10 +9,27 @@
 
 /* ---- opening ---- */
 
+/* The engine that the host named for tokens. */
+static int token_engine(const struct ks_engine **out, struct ks_ctx *ctx, const char *name)
+{
+	const struct ks_engine *engine = ks_engine_for_tokens(name);
+
+	if (engine) {
+		*out = engine;
+		return 0;
+	}
+	if (strcmp(name, "libp11") == 0)
+		return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "this build has no engine libp11"),
+			       "leave --engine libp11 out: keystow's own engine is always there");
+	return ks_hint(ctx, ks_fail(ctx, KS_EUSAGE, "there is no engine %s for tokens", name), "the engines are pkcs11 and libp11");
+}
+
 static int engine_for(const struct ks_engine **out, struct ks_ctx *ctx, const struct ks_where *where)
 {
 	const struct ks_engine *engine = where->scheme ? ks_engine_named(where->scheme) : &ks_engine_by_content;
 
+	if (where->uri && ks_settings(ctx)->engine)
+		return token_engine(out, ctx, ks_settings(ctx)->engine);
 	if (!engine)
 		return ks_fail(ctx, KS_EADDRESS, "%s: this build has no stores of kind %s:", where->text, where->scheme);
 	*out = engine;
