@@ -295,7 +295,7 @@ static void put_asked(struct ks_buffer *out, const CK_ATTRIBUTE *attributes, CK_
 /* What was filled in; a length that does not fit the room is a lie and is not followed. */
 static void put_answered(struct ks_buffer *out, const CK_ATTRIBUTE *attributes, CK_ULONG count, const CK_ULONG *rooms)
 {
-	CK_ATTRIBUTE whole[KS_P11_TOLD];
+	CK_ATTRIBUTE whole[KS_P11_TOLD] = { 0 };
 	CK_ULONG told = count < KS_P11_TOLD ? count : KS_P11_TOLD, kept = 0;
 	bool certificate;
 
