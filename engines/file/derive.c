@@ -5,8 +5,9 @@
 #include "derive.h"
 
 #include "bmp.h"
-#include "derive_sha256.h"
 #include "der.h"
+#include "derive_pkcs12.h"
+#include "hmac.h"
 #include "text.h"
 
 #include <openssl/asn1.h>
@@ -336,7 +337,7 @@ static void remember(const unsigned char *derived, size_t size, const struct kno
 	row->secret = ks_secret_ref(asked->secret);
 }
 
-/* The derivations of derive_sha256.h, when one of them is asked for. */
+/* The derivations that are our own, when one of them is asked for. */
 static bool derive_sha256(unsigned char *out, size_t size, const struct ks_derivation *how, enum ks_derive_for purpose,
 			  struct ks_bytes password)
 {
@@ -345,7 +346,7 @@ static bool derive_sha256(unsigned char *out, size_t size, const struct ks_deriv
 	if (size > KS_SHA256 || !how->digest || strcmp(how->digest, "SHA256") != 0)
 		return false;
 	if (how->kdf == KS_PBKDF2)
-		ks_pbkdf2_sha256(whole, how, password);
+		ks_pbkdf2_sha256(whole, password, how->salt, how->iterations);
 	else if (how->kdf == KS_PKCS12_KDF)
 		ks_pkcs12_sha256(whole, how, purpose, password);
 	else

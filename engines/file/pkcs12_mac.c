@@ -7,7 +7,7 @@
  */
 #include "pkcs12.h"
 
-#include "derive_sha256.h"
+#include "hmac.h"
 #include "random.h"
 
 #include <openssl/core_names.h>

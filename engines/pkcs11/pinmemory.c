@@ -6,10 +6,10 @@
 
 #include "disk.h"
 #include "folder.h"
+#include "hmac.h"
 #include "text.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <stdio.h>
@@ -116,10 +116,9 @@ void ks_p11_pin_memory_free(struct ks_p11_pin_memory *memory)
 	free(memory);
 }
 
-static bool slow_hash(unsigned char out[HASH], const unsigned char salt[SALT], const struct ks_secret *secret)
+static void slow_hash(unsigned char out[HASH], const unsigned char salt[SALT], const struct ks_secret *secret)
 {
-	return PKCS5_PBKDF2_HMAC(ks_secret_bytes(secret), (int)ks_secret_size(secret), salt, SALT, ROUNDS, EVP_sha256(),
-				 HASH, out) == 1;
+	ks_pbkdf2_sha256(out, KS_BYTES(ks_secret_bytes(secret), ks_secret_size(secret)), KS_BYTES(salt, SALT), ROUNDS);
 }
 
 bool ks_p11_pin_memory_knows(const struct ks_p11_pin_memory *memory, const struct ks_secret *secret)
@@ -127,8 +126,9 @@ bool ks_p11_pin_memory_knows(const struct ks_p11_pin_memory *memory, const struc
 	unsigned char hash[HASH];
 	bool known = false;
 
-	if (!memory || memory->count == 0 || !slow_hash(hash, memory->salt, secret))
+	if (!memory || memory->count == 0)
 		return false;
+	slow_hash(hash, memory->salt, secret);
 	for (size_t i = 0; i < memory->count; i++)
 		known = known || CRYPTO_memcmp(hash, memory->hashes[i], HASH) == 0;
 	return known;
@@ -145,7 +145,8 @@ static bool hash_add(struct ks_p11_pin_memory *memory, const struct ks_secret *s
 		return false;
 	if (memory->count == MOST)
 		memmove(memory->hashes[0], memory->hashes[1], HASH * (size_t)(--memory->count));
-	return slow_hash(memory->hashes[memory->count++], memory->salt, secret);
+	slow_hash(memory->hashes[memory->count++], memory->salt, secret);
+	return true;
 }
 
 static int write_down(struct ks_p11_pin_memory *memory)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 piece by piece: what a file or an item is known by, and the compressions under derive_sha256.c.
+ * SHA-256 piece by piece: what a file or an item is known by, and the compressions under HMAC and the derivations.
  */
 #ifndef KS_HASH_H
 #define KS_HASH_H

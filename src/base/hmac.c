@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HMAC (RFC 2104), PBKDF2 (RFC 8018 5.2) and the PKCS#12 derivation (RFC 7292 B.2) over SHA-256, one digest long.
+ * HMAC (RFC 2104) and PBKDF2 (RFC 8018 5.2) over SHA-256.
  */
-#include "derive_sha256.h"
+#include "hmac.h"
 
 #include <openssl/crypto.h>
 
 #include <string.h>
 
 #define BLOCK 64 /* bytes that SHA-256 takes at once */
-
-/* ---- HMAC ---- */
 
 static void start_padded(struct ks_hash *out, const unsigned char key[BLOCK], unsigned char pad)
 {
@@ -49,50 +47,19 @@ void ks_hmac_of(unsigned char out[KS_SHA256], const struct ks_hmac *keyed, struc
 	ks_hash_end(out, &hash);
 }
 
-/* ---- the derivations ---- */
-
-void ks_pbkdf2_sha256(unsigned char out[KS_SHA256], const struct ks_derivation *how, struct ks_bytes password)
+void ks_pbkdf2_sha256(unsigned char out[KS_SHA256], struct ks_bytes password, struct ks_bytes salt, uint64_t rounds)
 {
 	unsigned char round[KS_SHA256];
 	struct ks_hmac keyed;
 
 	ks_hmac_start(&keyed, password);
-	ks_hmac_of(round, &keyed, how->salt, KS_BYTES("\0\0\0\1", 4));
+	ks_hmac_of(round, &keyed, salt, KS_BYTES("\0\0\0\1", 4));
 	memcpy(out, round, KS_SHA256);
-	for (uint64_t i = 1; i < how->iterations; i++) {
+	for (uint64_t i = 1; i < rounds; i++) {
 		ks_hmac_of(round, &keyed, KS_BYTES(round, KS_SHA256), KS_NONE);
 		for (size_t n = 0; n < KS_SHA256; n++)
 			out[n] ^= round[n];
 	}
 	OPENSSL_cleanse(round, KS_SHA256);
 	OPENSSL_cleanse(&keyed, sizeof(keyed));
-}
-
-/* As often as it takes to fill whole blocks; nothing stays nothing. */
-static void add_repeated(struct ks_hash *hash, struct ks_bytes bytes)
-{
-	size_t left = (bytes.size + BLOCK - 1) / BLOCK * BLOCK;
-
-	while (left) {
-		size_t part = bytes.size < left ? bytes.size : left;
-
-		ks_hash_add(hash, KS_BYTES(bytes.data, part));
-		left -= part;
-	}
-}
-
-void ks_pkcs12_sha256(unsigned char out[KS_SHA256], const struct ks_derivation *how, enum ks_derive_for purpose,
-		      struct ks_bytes password)
-{
-	unsigned char diversifier[BLOCK];
-	struct ks_hash hash;
-
-	memset(diversifier, (int)purpose, BLOCK);
-	ks_hash_start(&hash);
-	ks_hash_add(&hash, KS_BYTES(diversifier, BLOCK));
-	add_repeated(&hash, how->salt);
-	add_repeated(&hash, password);
-	ks_hash_end(out, &hash);
-	for (uint64_t i = 1; i < how->iterations; i++)
-		ks_sha256(out, KS_BYTES(out, KS_SHA256));
 }
