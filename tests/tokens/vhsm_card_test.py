@@ -23,10 +23,10 @@ class Bench:
         with open(device.path("data"), "wb") as file:
             file.write(DATA)
 
-    def run(self, *argv, **more):
+    def run(self, *argv, patience=300):
         """Exit status and what a tool said, inside the card's namespace."""
         got = subprocess.run([*self.device.prefix, *argv], env=self.device.environment(), cwd=self.device.folder, capture_output=True,
-                             timeout=300, **more)
+                             timeout=patience)
         return got.returncode, (got.stdout + got.stderr).decode(errors="replace")
 
     def p11(self, *argv, device=None, pin=None):
@@ -41,8 +41,8 @@ class Bench:
         """The flags of the first token."""
         return re.search(r"token flags\s*: (.*)", self.slots())[1]
 
-    def card(self, *argv, device=None):
-        return self.run("sc-hsm-tool", "--reader", str((device or self.device).reader), *argv)
+    def card(self, *argv, device=None, **more):
+        return self.run("sc-hsm-tool", "--reader", str((device or self.device).reader), *argv, **more)
 
     def ok(self, got, claim):
         return self.tap.ok(got[0] == 0, claim, got[1])
