@@ -3,6 +3,7 @@
  * Changes on a token, in the order that loses nothing: put, rename, remove.
  */
 #include "apply.h"
+#include "data.h"
 #include "import.h"
 #include "nickname.h"
 #include "put.h"
@@ -197,6 +198,9 @@ static int item_put(struct step *step, struct applying *applying)
 		return certificate_replace(step, applying);
 	case KS_PUBLIC_KEY:
 		return public_put(&step->made[0], applying, step->change);
+	case KS_OPAQUE:
+		return ks_p11_put_data(&step->made[0], applying->token, applying->session, item,
+				       step->change->naming.label.data ? step->change->naming.label : item->label);
 	default:
 		return ks_p11_import(step->made, applying->token, applying->session, item, &step->change->naming);
 	}
@@ -340,7 +344,7 @@ static int check_plan(const struct applying *applying)
 					applying->token->shown),
 				"do it again");
 		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY ||
-		    item->kind == KS_PRIVATE_KEY)
+		    item->kind == KS_PRIVATE_KEY || item->flags & KS_PLAIN_DATA)
 			continue;
 		named = ks_item_named(item);
 		return ks_fail(ctx, KS_EUNABLE, "token %s does not take %s", applying->token->shown,

@@ -5,6 +5,8 @@
 #include "object.h"
 #include "quirks.h"
 
+#include "data.h"
+
 #include "certificate.h"
 #include "der.h"
 #include "pkey.h"
@@ -792,14 +794,14 @@ static void object_problem(struct ks_set *into, const struct ks_p11_token *token
 int ks_p11_item_add(struct ks_item **out, struct ks_set *into, struct ks_p11_token *token,
 		    const struct ks_p11_object *object)
 {
-	static const struct ks_item_from from = { .pkey = ks_p11_item_pkey };
+	static const struct ks_item_from from = { .pkey = ks_p11_item_pkey, .content = ks_p11_item_content };
 	const struct ks_p11_ref ref = { token, object->handle, object->class, object->always_authenticate,
 					token->snapshot ? token->snapshot->life : token->life };
 	struct ks_item *item = ks_set_add(into, kind_of(object));
 
 	if (!item || !(item->raw = ks_set_bytes(into, &ref, sizeof(ref))).data)
 		return ks_nomem(token->ctx);
-	item->flags = object->flags;
+	item->flags = object->flags | (object->class == CKO_DATA ? KS_PLAIN_DATA : 0);
 	item->handle = object->handle;
 	item->from = &from;
 	item->label = copied(into, object->label);

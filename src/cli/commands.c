@@ -91,12 +91,14 @@ const struct command commands[] = {
 			"instead. A key in a device cannot be "
 			"copied; --as-uri writes a PEM file with its address, which openssl, nginx and curl can use as a key "
 			"file. The target is made when it is absent. A private key that is copied into a token was known "
-			"outside of it, which is said; the token proves with a signature that it has it.",
+			"outside of it, which is said; the token proves with a signature that it has it. A token's address "
+			"with type=data names a data object: any file is copied into one and out of it.",
 			"keystow copy p12:alice.p12 pem:alice.pem\n"
 			"keystow copy p12:alice.p12#web p12:web.p12#www\n"
 			"keystow copy p12:alice.p12#web pkcs11:token=usbhsm --to-pin-source file:usb.pin\n"
 			"keystow copy bundle.pem p12:anchors.p12 --to-pin-source file:new.pin\n"
-			"keystow copy @hsm#web pem:web.key --as-uri",
+			"keystow copy @hsm#web pem:web.key --as-uri\n"
+			"keystow copy notes.txt 'pkcs11:token=usbhsm;object=notes;type=data'",
 			copy_run },
 	[VERB_INSTALL] = { "install", "put a certificate beside its key", "CERTIFICATE STORE", VALUE_STORE, false, 2, 2,
 			   "Writes a certificate that a CA sent, and its chain, beside the key it belongs to; the key "

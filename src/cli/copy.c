@@ -3,6 +3,7 @@
  * keystow copy: entries into another store.
  */
 #include "copy.h"
+#include "copy_data.h"
 #include "commands.h"
 #include "describe.h"
 #include "pem.h"
@@ -75,6 +76,10 @@ int copy_run(struct run *run)
 	rc = stores_where(&from_where, run, run_operand(run, 0), run->options->pin_source);
 	if (rc == 0)
 		rc = stores_where(&to_where, run, run_operand(run, 1), run->options->to_pin_source);
+	if (rc == 0 && ks_where_is_data(to_where))
+		return copy_data_in(run, from_where, to_where);
+	if (rc == 0 && ks_where_is_data(from_where) && !ks_where_is_token(to_where))
+		return copy_data_out(run, from_where, to_where);
 	if (rc == 0)
 		rc = ks_store_open(&from, run->ctx, from_where, KS_READ | stores_login(from_where));
 	if (rc == 0)

@@ -307,6 +307,7 @@ static char *token_uri(const struct ks_where *where, const struct described *des
 	CK_OBJECT_CLASS kind = head->kind == KS_PRIVATE_KEY  ? CKO_PRIVATE_KEY
 			       : head->kind == KS_PUBLIC_KEY ? CKO_PUBLIC_KEY
 			       : head->kind == KS_SECRET_KEY ? CKO_SECRET_KEY
+			       : head->kind == KS_OPAQUE     ? CKO_DATA
 							     : CKO_CERTIFICATE;
 	CK_ATTRIBUTE class = { CKA_CLASS, &kind, sizeof(kind) };
 	CK_ATTRIBUTE label = { CKA_LABEL, (void *)described->label.data, described->label.size };
@@ -319,7 +320,7 @@ static char *token_uri(const struct ks_where *where, const struct described *des
 			ks_p11kit.uri_set_attribute(uri, &label);
 		if (head->id.data)
 			ks_p11kit.uri_set_attribute(uri, &id);
-		if (head->kind != KS_OPAQUE)
+		if (head->kind != KS_OPAQUE || head->flags & KS_PLAIN_DATA)
 			ks_p11kit.uri_set_attribute(uri, &class);
 		if (ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, &text) != P11_KIT_URI_OK)
 			text = NULL;

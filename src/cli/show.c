@@ -126,6 +126,15 @@ static void show_chain(struct run *run, const struct ks_entry *entry)
 	}
 }
 
+static void show_size(struct run *run, struct ks_item *item)
+{
+	ks_auto(buffer) content = NULL;
+
+	if (ks_item_content(&content, item, run->ctx) == 0)
+		out_line(&run->out, "  %-9s %zu bytes", "holds", content->size);
+	ks_forgive(run->ctx);
+}
+
 static void show_entry(struct run *run, const struct ks_where *where, const struct ks_entry *entry)
 {
 	struct described described;
@@ -144,6 +153,8 @@ static void show_entry(struct run *run, const struct ks_where *where, const stru
 	if (described.head->kind == KS_REQUEST)
 		show_request(run, described.head);
 	show_text(run, "about", described.head->about);
+	if (described.head->flags & KS_PLAIN_DATA)
+		show_size(run, described.head);
 	show_chain(run, entry);
 }
 

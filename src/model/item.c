@@ -388,6 +388,28 @@ int ks_item_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *c
 		       "use it where it is, or make a new key in the target store");
 }
 
+static int content_copy(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes bytes)
+{
+	ks_auto(buffer) copy = ks_buffer_new(bytes.size + 1);
+
+	if (!copy || ks_buffer_put(copy, bytes.data, bytes.size) < 0)
+		return ks_nomem(ctx);
+	*out = ks_take(copy);
+	return 0;
+}
+
+int ks_item_content(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx)
+{
+	ks_auto_mem char *named = NULL;
+
+	if (item->der.data && item->kind != KS_PRIVATE_KEY && item->kind != KS_SECRET_KEY)
+		return content_copy(out, ctx, item->der);
+	if (item->from && item->from->content)
+		return item->from->content(out, item->origin ? item->origin : item, ctx);
+	named = ks_item_named(item);
+	return ks_fail(ctx, KS_EUNABLE, "%s does not give its bytes", named ? named : "this");
+}
+
 const unsigned char *ks_item_sha256(struct ks_item *item)
 {
 	if (!(item->flags & KS_HASHED)) {

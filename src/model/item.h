@@ -22,6 +22,7 @@ enum ks_item_flag {
 	KS_EXTRACTABLE = 16,
 	KS_UNDECODED = 32,	/* found, named, but its content could not be understood */
 	KS_HASHED = 64,		/* sha256 below is filled in */
+	KS_PLAIN_DATA = 256,	/* opaque bytes that a person put there (a data object of a token) */
 	KS_ORIGIN_UNKNOWN = 128,/* the device does not tell where the key was made */
 };
 
@@ -30,6 +31,8 @@ struct ks_item_from {
 	int (*pkey)(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx);
 	/* The private key as clear PKCS#8 (RFC 5958) in a secret buffer, for putting it into another store. KS_EUNABLE for devices. */
 	int (*pkcs8)(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx);
+	/* The bytes of an opaque item that are not read before somebody wants them. */
+	int (*content)(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx);
 };
 
 struct ks_item {
@@ -107,6 +110,8 @@ const unsigned char *ks_item_sha256(struct ks_item *item);
 bool ks_item_is_anchor(const struct ks_item *item);
 /* The private key as clear PKCS#8; see ks_item_from. */
 int ks_item_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx);
+/* The bytes of an item that is no key: its der, else what its store gives; see ks_item_from. */
+int ks_item_content(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx);
 /* For failures: `private key "web"`, `certificate CN=x (sha256 ab12cd34)`; new string, safe to show. */
 char *ks_item_named(struct ks_item *item);
 

@@ -97,6 +97,17 @@ bool ks_where_is_token(const struct ks_where *where)
 	return where->uri != NULL;
 }
 
+bool ks_where_is_data(const struct ks_where *where)
+{
+	const CK_ATTRIBUTE *type = where->uri ? ks_p11kit.uri_get_attribute(where->uri, CKA_CLASS) : NULL;
+	CK_OBJECT_CLASS class;
+
+	if (!type || type->ulValueLen != sizeof(class))
+		return false;
+	memcpy(&class, type->pValue, sizeof(class));
+	return class == CKO_DATA;
+}
+
 bool ks_where_names_entry(const struct ks_where *where)
 {
 	return where->label || where->sha256 || where->id;

@@ -27,6 +27,8 @@ struct ks_where {
 KS_FREES(where)
 
 bool ks_where_is_token(const struct ks_where *where);
+/* Does it name a data object of a token (type=data)? */
+bool ks_where_is_data(const struct ks_where *where);
 /* As it is called in a sentence: the canonical address, or "standard input" for what has none. Borrowed. */
 const char *ks_where_shown(const struct ks_where *where);
 /* Does the address name one entry? */

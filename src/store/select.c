@@ -48,13 +48,19 @@ static bool by_folded_label(const struct ks_entry *entry, const struct ks_where 
 	       strncasecmp((const char *)label.data, where->label, label.size) == 0;
 }
 
+/* An address with type=data means no key, and other types are told by label and id. */
+static bool of_type(const struct ks_entry *entry, const struct ks_where *where)
+{
+	return !ks_where_is_data(where) || (entry->other && entry->other->flags & KS_PLAIN_DATA);
+}
+
 static size_t count_matches(const struct ks_entry **found, const struct ks_entries *entries, matcher *matches,
 			    const struct ks_where *where)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < entries->count; i++) {
-		if (!matches(&entries->entries[i], where))
+		if (!matches(&entries->entries[i], where) || !of_type(&entries->entries[i], where))
 			continue;
 		if (count++ == 0)
 			*found = &entries->entries[i];
@@ -90,7 +96,7 @@ static int refuse_many(struct ks_store *store, const struct ks_entries *entries,
 	size_t shown = 0;
 
 	for (size_t i = 0; list && i < entries->count && shown < SHOWN; i++) {
-		if (!matches(&entries->entries[i], where))
+		if (!matches(&entries->entries[i], where) || !of_type(&entries->entries[i], where))
 			continue;
 		ks_buffer_text(list, shown++ ? ", " : "");
 		describe(list, &entries->entries[i]);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the owner of a token does with it, with pkcs11-tool and openssl as judges."""
 import json
+import os
+import re
 
 import pexpect
 
@@ -230,6 +232,53 @@ def doctors():
             tap.ok(got.rc == code and "next:" in got.err, f"token doctor {' '.join(args)} fails in words", got)
 
 
-for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors):
+def data_labels(at, label="walnut"):
+    """The labels of the data objects that pkcs11-tool sees after a login."""
+    said = pkcs11_tool(at, "-O", "--type", "data", label=label, pin=stand.PIN).out
+    return sorted(re.findall(r"label: +'?([^'\n]*)", said))
+
+
+def data_objects():
+    with stand.Stand("walnut", "acorn") as at:
+        at.configure()
+        note = "pkcs11:token=walnut;object=note;type=data"
+        file = at.write("note", "first line\n\0\x01end")
+        got = at.ks("copy", file, note, option="--to-pin-source")
+        read = pkcs11_tool(at, "--read-object", "--type", "data", "--label", "note", pin=stand.PIN)
+        tap.ok(got.rc == 0 and read.out == "first line\n\0\x01end", "a file becomes a data object that pkcs11-tool reads", f"{got}\n{read}")
+        public = pkcs11_tool(at, "-O", "--type", "data")
+        tap.ok("note" not in public.out, "it is private")
+        got = at.ks("copy", file, note, option="--to-pin-source")
+        tap.ok(got.rc == 0 and data_labels(at) == ["note"], "the same once more is nothing to do", got)
+        other = at.write("other", "second")
+        got = at.ks("copy", other, note, option="--to-pin-source")
+        tap.ok(got.rc == 9 and "--replace" in got.err, "other bytes under that label are refused", got)
+        got = at.ks("copy", other, note, "--replace", option="--to-pin-source")
+        tap.ok(got.rc == 0 and data_labels(at) == ["note"], "unless they may be replaced", got)
+        got = at.ks("copy", note, at.path("back"))
+        tap.ok(got.rc == 0 and at.read("back") == "second" and os.stat(at.path("back")).st_mode & 0o777 == 0o600,
+               "it comes out as it went in, for its owner only", got)
+        got = at.ks("copy", note, "-")
+        tap.ok(got.rc == 0 and got.out == "second", "and to standard output", got)
+        shown, listed = at.ks("show", note), at.ks("list", "pkcs11:token=walnut", "--json")
+        tap.ok("data object" in shown.out and "6 bytes" in shown.out and "type=data" in listed.out and "second" not in listed.out,
+               "show tells its size, list its address, neither its bytes", f"{shown}\n{listed}")
+
+        at.ks("generate", "pkcs11:token=walnut;object=note", "--type", "p256")
+        got = at.ks("rename", note, "memo")
+        tap.ok(got.rc == 0 and data_labels(at) == ["memo"] and [o[1] for o in at.objects("walnut")] == ["note", "note"],
+               "type=data means the data object, not the key of that label", got)
+        got = at.ks("copy", "pkcs11:token=walnut;object=memo;type=data", "pkcs11:token=acorn", "--to-pin-source", "file:" + at.path("pin"))
+        tap.ok(got.rc == 0 and data_labels(at, "acorn") == ["memo"], "from token to token", got)
+        got = at.ks("remove", "pkcs11:token=walnut;object=memo;type=data")
+        tap.ok(got.rc == 0 and not data_labels(at) and len(at.objects("walnut")) == 2, "remove takes it away and leaves the key", got)
+        for row, code in (("C_CreateObject * answer TEMPLATE_INCONSISTENT", 6), ("C_CreateObject * answer DEVICE_ERROR", 8)):
+            got = at.ks("copy", file, note, option="--to-pin-source", schedule=row)
+            tap.ok(got.rc == code and not data_labels(at), f"{row}: a sentence, and nothing stays", got)
+        got = at.ks("copy", at.path("absent"), note, option="--to-pin-source")
+        tap.ok(got.rc == 3 and not got.logins(), "a file that is not there costs no login", got)
+
+
+for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors, data_objects):
     job()
 tap.done()
