@@ -109,6 +109,7 @@ def prepare(peers):
             sys.exit(made.said)
         peers.openssl("x509", "-in", f"{name}.all", "-out", f"{name}.pem")
     peers.keystow("generate", "pkcs11:token=other;object=p256", "--type", "p256")
+    stand.write("leaf.ext", "basicConstraints = CA:FALSE\n")  # openssl 4 takes openssl.cnf itself without one
     stand.write("message", "hello\n")
 
 
@@ -156,9 +157,10 @@ def keys(tap, peers, name):
     asked = peers.openssl("req", "-new", "-key", uri(name), "-subj", "/CN=asked", "-out", f"{name}.csr")
     checked = peers.openssl("req", "-in", f"{name}.csr", "-verify", "-noout")
     tap.ok(asked.returncode == 0 and "verify OK" in checked.said, f"{name}: req -new", asked.said + checked.said)
-    made = peers.openssl("req", "-x509", "-new", "-key", uri(name), "-subj", "/CN=root", "-out", f"{name}.root")
-    signed = peers.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{name}.root", "-CAkey", uri(name), "-CAcreateserial", "-out",
-                           f"{name}.leaf")
+    made = peers.openssl("req", "-x509", "-new", "-key", uri(name), "-subj", "/CN=root", "-addext",
+                         "basicConstraints=critical,CA:TRUE", "-out", f"{name}.root")
+    signed = peers.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{name}.root", "-CAkey", uri(name), "-CAcreateserial", "-extfile",
+                           "leaf.ext", "-out", f"{name}.leaf")
     checked = peers.openssl("verify", "-CAfile", f"{name}.root", f"{name}.leaf")
     tap.ok(signed.returncode == 0 and checked.returncode == 0, f"{name}: x509 -req -CAkey", made.said + signed.said + checked.said)
     raw = ["-rawin"] if name == "ed25519" else ["-rawin", "-digest", "sha256"]

@@ -24,7 +24,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int end(void **state)
 {
 	struct fixture *f = *state;
 
@@ -214,7 +214,7 @@ static void only_forms_that_differ_are_tried(void **state)
 	assert_false(ks_password_has(ascii, KS_PASSWORD_BMP, KS_PKCS12_KDF));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
 {

@@ -155,7 +155,8 @@ static void openssl_s_alternative_names_come_back_byte_for_byte(void **state)
 	struct ks_altnames names = { 0 };
 	const unsigned char *at;
 	X509 *parsed;
-	ASN1_OCTET_STRING *value;
+	const ASN1_OCTET_STRING *value;
+	struct ks_bytes bytes;
 	int index;
 
 	(void)state;
@@ -164,11 +165,12 @@ static void openssl_s_alternative_names_come_back_byte_for_byte(void **state)
 	parsed = d2i_X509(NULL, &at, (long)certificate->size);
 	index = X509_get_ext_by_NID(parsed, NID_subject_alt_name, -1);
 	value = X509_EXTENSION_get_data(X509_get_ext(parsed, index));
-	assert_int_equal(ks_altnames_read(&names, ctx, KS_BYTES(value->data, (size_t)value->length)), 0);
+	bytes = KS_BYTES(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+	assert_int_equal(ks_altnames_read(&names, ctx, bytes), 0);
 	assert_int_equal(names.count, 4);
 	assert_string_equal(names.names[2].kind, "other");
 	assert_int_equal(ks_altnames_write(der, ctx, &names), 0);
-	assert_true(ks_bytes_equal(ks_buffer_bytes(der), KS_BYTES(value->data, (size_t)value->length)));
+	assert_true(ks_bytes_equal(ks_buffer_bytes(der), bytes));
 	ks_altnames_free(&names);
 	X509_free(parsed);
 }

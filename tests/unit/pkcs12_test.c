@@ -38,7 +38,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int end(void **state)
 {
 	struct fixture *f = *state;
 
@@ -722,7 +722,7 @@ static void only_pkcs12_looks_like_pkcs12(void **state)
 	assert_int_equal(ks_codec_pkcs12.probe(KS_BYTES("", 0)), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
 {
