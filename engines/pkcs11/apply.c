@@ -343,6 +343,12 @@ static int check_plan(const struct applying *applying)
 					"token %s lost its sessions after it was looked at, so nothing was changed",
 					applying->token->shown),
 				"do it again");
+		if (item && item->kind == KS_PRIVATE_KEY && applying->plan->changes[i].what != KS_RENAME &&
+		    (applying->token->quirks & KS_P11_NO_IMPORT))
+			return ks_hint(ctx,
+				       ks_fail(ctx, KS_EUNABLE, "token %s takes no private key that was made elsewhere",
+					       applying->token->shown),
+				       "keystow generate makes one inside of it");
 		if (!item || item->kind == KS_CERTIFICATE || item->kind == KS_PUBLIC_KEY ||
 		    item->kind == KS_PRIVATE_KEY || item->flags & KS_PLAIN_DATA)
 			continue;

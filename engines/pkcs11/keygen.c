@@ -234,12 +234,14 @@ static int check_halves(const struct making *making, const struct ks_p11_object 
 static int check_strength(const struct making *making, const struct ks_p11_object *private_key)
 {
 	struct ks_p11_token *token = making->token;
+	bool late = token->quirks & KS_P11_LATE_TRUTH;
 
 	if (!(private_key->flags & KS_SENSITIVE))
 		ks_notice(token->ctx, KS_EWEAK, token->uri,
-			  "some cards tell the truth only after they were opened anew",
+			  late ? "it tells the truth when it is opened anew: keystow show"
+			       : "keystow show tells what it is",
 			  "token %s does not say that the new key is sensitive", token->shown);
-	if ((private_key->flags & KS_EXTRACTABLE) && !making->wish->allow_extractable)
+	if ((private_key->flags & KS_EXTRACTABLE) && !making->wish->allow_extractable && !late)
 		return ks_hint(
 			token->ctx,
 			ks_fail(token->ctx, KS_EWEAK, "token %s made a key that can be taken out of it", token->shown),
@@ -342,6 +344,10 @@ int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struc
 	rv = make(&making);
 	if (rv != CKR_OK) {
 		rc = ks_while(token->ctx, ks_p11_failed(token->ctx, &token->on, rv), "making an %s key", title);
+		if (rv == CKR_MECHANISM_INVALID && (token->quirks & KS_P11_HIDES_MECHANISMS))
+			rc = ks_hint(token->ctx, rc,
+				     "p11-kit passes on only mechanisms that it knows; use the token's own module "
+				     "where it is");
 		return unmake(&making, rc);
 	}
 	rc = read_back(&making);
