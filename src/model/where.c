@@ -244,18 +244,7 @@ static int take_value(char **place, struct ks_ctx *ctx, const char *word, struct
 	return plain->status ? ks_nomem(ctx) : set_text(place, ctx, ks_buffer_bytes(plain));
 }
 
-/* module-name is looked up in the configuration; a name that is not there is p11-kit's to know. */
-static int take_module_name(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes value)
-{
-	const char *path;
-	int rc = take_value(&where->module, ctx, "module-name", value);
-
-	if (rc < 0)
-		return rc;
-	path = ks_config_get(ctx, "module", where->module, "path");
-	return path ? set_text(&where->module, ctx, ks_bytes_of(path)) : 0;
-}
-
+/* A module-name stays a name: its [module NAME] may tell more of it than a path. */
 static int take_query(struct ks_where *where, struct ks_ctx *ctx, struct ks_bytes pair, const char *const *list,
 		      unsigned *seen)
 {
@@ -273,8 +262,6 @@ static int take_query(struct ks_where *where, struct ks_ctx *ctx, struct ks_byte
 	*seen |= 1u << bit;
 	if (strcmp(word, "pin-value") == 0)
 		return take_pin(where, ctx, value);
-	if (strcmp(word, "module-name") == 0)
-		return take_module_name(where, ctx, value);
 	return take_value(strcmp(word, "pin-source") == 0 ? &where->pin_source : &where->module, ctx, word, value);
 }
 
