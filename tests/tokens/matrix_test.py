@@ -187,6 +187,30 @@ def hindered(at):
     tap.ok("edward" not in entries(at), "and nothing of it stays")
 
 
+def imported(at):
+    """A key from a file: it works in the token afterwards, or the device is known not to take it."""
+    at.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=guest",
+               "-keyout", at.path("guest.pem"), "-out", at.path("guest.crt"))
+    at.write("guest.pem", at.read("guest.pem") + at.read("guest.crt"))
+    got = at.ks("copy", at.path("guest.pem"), at.device.uri, option="--to-pin-source")
+    if not at.device.can["import_ec"]:
+        tap.ok(got.rc == 6 and at.device.label in got.err, "that the device takes no key from outside is told, exit 6", got)
+        tap.ok(not any(entry.get("subject") == "CN=guest" for entry in entries(at).values()), "and nothing of it stays")
+        return
+    label = next((label for label, entry in entries(at).items() if entry.get("subject") == "CN=guest" and entry["kind"] == "private-key"), None)
+    if tap.ok(got.rc == 0 and label, "a key from a file is put into the token, with a warning", got):
+        tap.ok("other copies of it may exist" in got.err, "that warning tells why a key made inside is better", got)
+        say("it signs there", at.ks("verify", at.entry(label.replace(" ", "%20"))), word="holds together")
+
+
+def known(at):
+    """token info tells the quirks that the table has for this device, which the device's row expects."""
+    told = (at.json("token", "info", at.device.uri).get("tokens") or [{}])[0].get("known", [])
+    for words in at.device.known:
+        tap.ok(any(words in sentence for sentence in told), f"token info knows: {words}", told)
+    tap.ok(bool(told) == bool(at.device.known), "and nothing is said of a device without quirks", told)
+
+
 with rig.Rig(sys.argv[1]) as at:
     prepare(at)
     for spec in [spec for spec in TYPES if at.device.can[CAN[spec]]]:
@@ -197,6 +221,8 @@ with rig.Rig(sys.argv[1]) as at:
             seen_by_peer(at, spec, label)
             renamed_and_removed(at, spec, label)
     merged(at)
+    imported(at)
+    known(at)
     if at.device.can["ed25519"]:
         ed25519_in_one_command(at)
     else:

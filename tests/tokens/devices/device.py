@@ -63,6 +63,7 @@ class Device:
     module = init_args = None
     label, pin, so_pin = LABEL, PIN, SO_PIN
     prefix = []
+    known = []  # beginnings of sentences that token info must tell of it
     options = []  # what making a key needs on this device
 
     def __init__(self, folder):

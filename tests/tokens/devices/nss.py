@@ -10,6 +10,9 @@ class Nss(Device):
     can = {"init": False, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": True, "data_public": False,
            "merge": True, "serial": False, "peer": False}
 
+    known = ["its serial number says nothing", "one label on certificates", "one certificate for each issuer", "an id of its own",
+             "whether a key was made"]
+
     @staticmethod
     def missing():
         return absent(["certutil"], [MODULE])
@@ -36,6 +39,7 @@ class NssSql(Nss):
 class NssDbm(Nss):
     """The old format (cert8.db, key3.db)."""
     name, kind = "nss-dbm", "dbm"
+    can = {**Nss.can, "import_ec": False}  # a public key without its private half is refused
     options = ["--allow-extractable"]  # every key in a key3.db says CKA_EXTRACTABLE true, whatever it was asked for
 
     @staticmethod

@@ -12,6 +12,7 @@ CLIENT = ("pkcs11/p11-kit-client.so",)
 class Remote(SoftHSM):
     name = "remote"
     can = {**SoftHSM.can, "init": False, "ed25519": False}
+    known = ["mechanisms that p11-kit does not know"]
     provider = None  # what the server serves; SoftHSM when None
 
     @staticmethod

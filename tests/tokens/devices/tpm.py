@@ -14,6 +14,8 @@ class Tpm(Device):
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": False, "data_public": False,
            "merge": True, "serial": False, "peer": True}
 
+    known = ["its serial number says nothing", "what a new key is not for", "no private keys that were made elsewhere", "locks for a while"]
+
     @staticmethod
     def missing():
         return absent(["swtpm", "tpm2-abrmd", "dbus-daemon"], [MODULE, ("libtss2-tcti-tabrmd.so.0",), ("libtss2-tcti-swtpm.so.0",)])

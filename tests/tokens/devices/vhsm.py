@@ -28,6 +28,8 @@ class Vhsm(Device):
     can = {"init": True, "rsa": True, "p256": True, "p384": True, "ed25519": False, "import_ec": False, "data_public": True,
            "merge": True, "serial": True, "peer": True}
     pin, so_pin = "648219", "3537363231383830"
+    known = ["right only when it is opened anew", "vanishes together", "no private keys that were made elsewhere", "removing it first",
+             "called as its certificate", "the name of the PIN"]
     reader = 0
 
     @staticmethod
