@@ -45,6 +45,8 @@ class Vhsm(Device):
         self.write("readers/reader.conf", "\n".join(readers))
         self.env["OPENSC_CONF"] = self.write("opensc.conf", "app default {\n}\n")
         self.module = library(*MODULE)
+        if ROOTLESS:  # in its namespace the files of root seem to be of nobody, and keystow loads no module of nobody
+            self.module = shutil.copy(self.module, self.folder)
         self.serve()
         self.init(self.label)
 
