@@ -107,14 +107,16 @@ static void the_private_half_cannot_be_exported_in_any_way(void **state)
 static X509 *certificate_for(EVP_PKEY *key, EVP_PKEY *signer)
 {
 	X509 *certificate = X509_new();
+	X509_NAME *name = X509_NAME_new();
 
 	assert_non_null(certificate);
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 4711);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
-				   (const unsigned char *)"token", -1, -1, 0);
-	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"token", -1, -1, 0);
+	X509_set_subject_name(certificate, name);
+	X509_set_issuer_name(certificate, name);
+	X509_NAME_free(name);
 	assert_int_equal(X509_set_pubkey(certificate, key), 1);
 	if (!X509_sign(certificate, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()))
 		fail_msg("X509_sign: %s", ERR_reason_error_string(ERR_peek_error()));
