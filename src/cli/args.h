@@ -39,6 +39,7 @@ enum verb {
 	VERB_TOKEN_INIT,
 	VERB_TOKEN_PIN,
 	VERB_TOKEN_DOCTOR,
+	VERB_TOKEN_BENCH,
 	VERB_HELP,
 	VERB_COMPLETION,
 	VERB_COUNT,
@@ -55,7 +56,7 @@ struct options {
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
 		unblock, officer, write, always_authenticate, wrap_with_trusted;
 	bool no_password, tree, as_uri;
-	unsigned verbose, days, wait;
+	unsigned verbose, days, wait, seconds;
 	uint64_t max_iterations;
 	int64_t expires_within; /* seconds; 0 = not asked */
 	struct ks_keyspec type;

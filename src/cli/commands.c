@@ -214,6 +214,14 @@ const struct command commands[] = {
 				"keystow token doctor --module /usr/lib/softhsm/libsofthsm2.so\n"
 				"keystow token doctor @hsm --pin-source file:usb.pin --write --json",
 				token_doctor_run },
+	[VERB_TOKEN_BENCH] = { "token bench", "how fast a token is", "TOKEN[;object=LABEL]", VALUE_STORE, false, 1, 1,
+			       "Logs in and lists the token, and measures signatures in one session: with the key that the "
+			       "address names, or with --write by a key of each kind, which is made for it and removed again. "
+			       "A few signatures go before those that count.",
+			       "keystow token bench 'pkcs11:token=usbhsm;object=my_key3'\n"
+			       "keystow token bench @hsm --write --seconds 5\n"
+			       "keystow token bench @hsm --write --json",
+			       token_bench_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
 			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "

@@ -8,7 +8,7 @@
 #define WRITING                                                                                                        \
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
-#define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | \
+#define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | IN(TOKEN_BENCH) | \
 	 IN(CA_INIT))
 #define AT(field) offsetof(struct options, field)
 
@@ -90,6 +90,7 @@ const struct option_row option_rows[] = {
 	{ "san", 0, OPTION_WORDS, "KIND:VALUE", VALUE_NONE,
 	  "subject alternative name: dns:, email:, ip:, uri: or upn:; may be repeated", AT(san),
 	  IN(REQUEST) | IN(ENROLL) | IN(CA_SIGN) },
+	{ "seconds", 0, OPTION_NUMBER, "N", VALUE_NONE, "how long each kind of key signs (2)", AT(seconds), IN(TOKEN_BENCH) },
 	{ "skip-damaged", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "merge the sound certificates of a bundle that has damaged ones", AT(skip_damaged), IN(MERGE) },
 	{ "so-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE, "where the security officer's PIN comes from",
@@ -122,7 +123,7 @@ const struct option_row option_rows[] = {
 	  "the key leaves the token only wrapped by a key that the security officer trusts", AT(wrap_with_trusted),
 	  IN(GENERATE) },
 	{ "write", 0, OPTION_FLAG, NULL, VALUE_NONE, "make a test key of each kind in the token, and remove it again",
-	  AT(write), IN(TOKEN_DOCTOR) },
+	  AT(write), IN(TOKEN_DOCTOR) | IN(TOKEN_BENCH) },
 	{ NULL },
 };
 

@@ -147,3 +147,9 @@ int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct 
 
 	return rc == KS_ENOMEM ? ks_nomem(ctx) : ks_while(ctx, rc, "examining %s", ks_where_text(where));
 }
+
+int ks_token_bench(struct ks_measures *into, struct ks_ctx *ctx, const struct ks_where *where,
+		   const struct ks_bench_wish *wish)
+{
+	return ks_while(ctx, ks_pkcs11_bench(into, ctx, where, wish), "measuring %s", ks_where_text(where));
+}

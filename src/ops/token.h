@@ -6,6 +6,7 @@
 #define KS_OPS_TOKEN_H
 
 #include "store.h"
+#include "pkcs11/bench.h"
 #include "pkcs11/examine.h"
 #include "pkcs11/tokens.h"
 
@@ -17,5 +18,9 @@ enum ks_look {
 int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where *where, unsigned look);
 /* Looks at the one token that `where` means, check by check; `how`: enum ks_examine. What was found before a failure is in `into`. */
 int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
+
+/* Measures the one token that `where` means; see ks_pkcs11_bench. */
+int ks_token_bench(struct ks_measures *into, struct ks_ctx *ctx, const struct ks_where *where,
+		   const struct ks_bench_wish *wish);
 
 #endif

@@ -136,6 +136,26 @@ def token_doctor_fails_in_words(story):
     story.fails(2, 201, "token", "doctor", "--write")
 
 
+@claim
+def token_bench_measures_a_key(story):
+    token = story.token()
+    story.ok("generate", f"{token};object=k", *P)
+    assert "a second" in story.ok("token", "bench", f"{token};object=k", "--seconds", "1", *P).out
+
+
+@claim
+def token_bench_prints_a_golden_document(story):
+    story.golden("token bench", "token", "bench", story.token(), *P)
+
+
+@claim
+def token_bench_fails_in_words(story):
+    token = story.token()
+    story.fails(3, 301, "token", "bench", f"{token};object=absent", *P)
+    story.fails(2, 201, "token", "bench", f"{token};object=absent", "--write", *P)
+    story.fails(3, 303, "token", "bench", "pkcs11:token=absent", *P)
+
+
 # ---- modules ----
 
 def debian_module(name):

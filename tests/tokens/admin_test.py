@@ -279,6 +279,26 @@ def data_objects():
         tap.ok(got.rc == 3 and not got.logins(), "a file that is not there costs no login", got)
 
 
-for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors, data_objects):
+def benches():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        at.ks("generate", "pkcs11:token=walnut;object=k", "--type", "p256")
+        before = at.objects("walnut")
+        got = at.ks("token", "bench", "pkcs11:token=walnut;object=k", "--seconds", "1", "--json")
+        seen = {m["what"]: m for m in json.loads(got.out)["measures"]}
+        signed = len([c for c in got.calls if c.name == "C_Sign"])
+        tap.ok(got.rc == 0 and seen["sign"]["count"] == signed - 3 and seen["sign"]["seconds"] >= 1 and seen["list"]["count"] == 2,
+               "a key that is named signs for the time that was chosen, and each signature but three counts", got)
+        tap.ok(not [c for c in got.calls if c.name in ("C_GenerateKeyPair", "C_DestroyObject")], "nothing is made for it")
+        got = at.ks("token", "bench", "pkcs11:token=walnut", "--write", "--seconds", "1", "--json")
+        kinds = [m["title"] for m in json.loads(got.out)["measures"] if m["what"] == "sign" and m["per_second"] > 0]
+        tap.ok(got.rc == 0 and len(kinds) == 4 and at.objects("walnut") == before, "--write measures four kinds and leaves no key", got)
+        got = at.ks("token", "bench", "pkcs11:token=walnut", "--write", "--seconds", "1", schedule="C_Sign 5 answer DEVICE_ERROR")
+        tap.ok(got.rc == 8 and "signing with" in got.err and at.objects("walnut") == before, "nor when the token fails while it signs", got)
+        got = at.ks("token", "bench", "pkcs11:token=walnut")
+        tap.ok(got.rc == 0 and "nothing signed" in got.err and not [c for c in got.calls if c.name == "C_Sign"], "with neither it signs nothing", got)
+
+
+for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors, data_objects, benches):
     job()
 tap.done()
