@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counting, logging, and the actions that need to know nothing of the call's arguments. */
 #include "call.h"
+#include "deeds.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -102,6 +103,12 @@ CK_RV call_enter(struct call *call, enum function function, CK_SESSION_HANDLE se
 		raise(SIGPIPE);
 	if (call_row(call, A_CRASH))
 		fault();
+	row = call_row(call, A_DEED);
+	if (row)
+		deed_do(row->value);
+	row = call_row(call, A_EXIT);
+	if (row)
+		exit((int)row->number);
 	row = call_row(call, A_ANSWER);
 	return row ? row->number : FORWARD;
 }

@@ -21,12 +21,12 @@ PLAIN(C_InitPIN, session, (CK_SESSION_HANDLE session, CK_BYTE *pin, CK_ULONG pin
 TOLD(C_SetPIN, session, (CK_SESSION_HANDLE session, CK_BYTE *old_pin, CK_ULONG old_len, CK_BYTE *new_pin,
 	CK_ULONG new_len),
 	(session, old_pin, old_len, new_pin, new_len))
-PLAIN(C_OpenSession, 0, (CK_SLOT_ID slot_id, CK_FLAGS flags, void *application, CK_NOTIFY notify,
+TOLD(C_OpenSession, 0, (CK_SLOT_ID slot_id, CK_FLAGS flags, void *application, CK_NOTIFY notify,
 	CK_SESSION_HANDLE *session),
 	(slot_id, flags, application, notify, session))
 PLAIN(C_CloseSession, session, (CK_SESSION_HANDLE session), (session))
 PLAIN(C_CloseAllSessions, 0, (CK_SLOT_ID slot_id), (slot_id))
-PLAIN(C_GetSessionInfo, session, (CK_SESSION_HANDLE session, CK_SESSION_INFO *info), (session, info))
+TOLD(C_GetSessionInfo, session, (CK_SESSION_HANDLE session, CK_SESSION_INFO *info), (session, info))
 PLAIN(C_GetOperationState, session, (CK_SESSION_HANDLE session, CK_BYTE *operation_state,
 	CK_ULONG *operation_state_len),
 	(session, operation_state, operation_state_len))
@@ -36,7 +36,7 @@ PLAIN(C_SetOperationState, session, (CK_SESSION_HANDLE session, CK_BYTE *operati
 TOLD(C_Login, session, (CK_SESSION_HANDLE session, CK_USER_TYPE user_type, CK_BYTE *pin, CK_ULONG pin_len),
 	(session, user_type, pin, pin_len))
 PLAIN(C_Logout, session, (CK_SESSION_HANDLE session), (session))
-PLAIN(C_CreateObject, session, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count,
+TOLD(C_CreateObject, session, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count,
 	CK_OBJECT_HANDLE *object),
 	(session, templ, count, object))
 PLAIN(C_CopyObject, session, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *templ,

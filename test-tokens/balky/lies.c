@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What balky says instead of the truth: lengths, searches, signatures, attributes, PIN counters. */
+#include "falsehoods.h"
 #include "lies.h"
 
 #include <fcntl.h>
@@ -22,8 +23,12 @@ static void bend(const struct call *call, CK_ULONG *length)
 
 CK_RV told_C_GetSlotList(const struct call *call, CK_BYTE token_present, CK_SLOT_ID *slot_list, CK_ULONG *count)
 {
-	CK_RV rv = real->C_GetSlotList(token_present, slot_list, count);
+	const struct row *made_up = call_row(call, A_MADE_UP);
+	CK_RV rv = made_up ? numbers_make_up(made_up, slot_list, count)
+			   : real->C_GetSlotList(token_present, slot_list, count);
 
+	if (rv == CKR_OK && slot_list)
+		first_replace(call, slot_list, *count);
 	bend(call, count);
 	return rv;
 }
@@ -31,7 +36,9 @@ CK_RV told_C_GetSlotList(const struct call *call, CK_BYTE token_present, CK_SLOT
 CK_RV told_C_GetMechanismList(const struct call *call, CK_SLOT_ID slot_id, CK_MECHANISM_TYPE *mechanism_list,
 			      CK_ULONG *count)
 {
-	CK_RV rv = real->C_GetMechanismList(slot_id, mechanism_list, count);
+	const struct row *made_up = call_row(call, A_MADE_UP);
+	CK_RV rv = made_up ? numbers_make_up(made_up, mechanism_list, count)
+			   : real->C_GetMechanismList(slot_id, mechanism_list, count);
 
 	bend(call, count);
 	return rv;
@@ -98,13 +105,16 @@ static CK_RV tries_count(CK_RV rv)
 
 CK_RV told_C_GetTokenInfo(const struct call *call, CK_SLOT_ID slot_id, CK_TOKEN_INFO *info)
 {
-	const struct row *flags = call_row(call, A_FLAGS);
+	const struct row *flags = call_row(call, A_FLAGS), *clear = call_row(call, A_CLEAR);
 	CK_RV rv = real->C_GetTokenInfo(slot_id, info);
 
 	if (rv != CKR_OK)
 		return rv;
+	fields_tell(call, info);
 	if (flags)
 		info->flags |= flags->number;
+	if (clear)
+		info->flags &= ~clear->number;
 	if (schedule_any(A_PIN_PAD))
 		info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
 	info->flags |= tries_flags();
@@ -182,9 +192,13 @@ CK_RV told_C_Sign(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE *d
 
 	if (!use_confirmed(session, signature != NULL))
 		return CKR_USER_NOT_LOGGED_IN;
-	rv = real->C_Sign(session, data, data_len, signature, signature_len);
-	if (rv == CKR_OK && signature && call_row(call, A_GARBAGE))
-		memset(signature, 0x5a, *signature_len);
+	rv = call_row(call, A_OTHER) && signature
+		     ? sign_other(session, data, data_len, signature, signature_len)
+		     : real->C_Sign(session, data, data_len, signature, signature_len);
+	if (rv == CKR_OK && signature && (call_row(call, A_GARBAGE) || call_row(call, A_ZERO)))
+		memset(signature, call_row(call, A_ZERO) ? 0 : 0x5a, *signature_len);
+	if (rv == CKR_OK && signature && call_row(call, A_DER))
+		signature_wrap(signature, signature_len);
 	bend(call, signature_len);
 	return rv;
 }
@@ -207,7 +221,7 @@ CK_RV told_C_GetAttributeValue(const struct call *call, CK_SESSION_HANDLE sessio
 			       CK_ATTRIBUTE *templ, CK_ULONG count)
 {
 	const struct row *drop = call_row(call, A_DROP);
-	CK_RV rv = real->C_GetAttributeValue(session, object, templ, count);
+	CK_RV rv = attributes_give(call, session, object, templ, count);
 
 	for (CK_ULONG i = 0; i < count; i++) {
 		bend(call, &templ[i].ulValueLen);
@@ -243,6 +257,8 @@ CK_RV told_C_FindObjects(const struct call *call, CK_SESSION_HANDLE session, CK_
 			object[i] = first;
 		*object_count = max_object_count;
 	}
+	if (rv == CKR_OK)
+		search_twist(call, object, max_object_count, object_count);
 	if (over)
 		*object_count = max_object_count + over->number;
 	bend(call, object_count);
@@ -258,6 +274,9 @@ CK_RV told_C_GenerateKeyPair(const struct call *call, CK_SESSION_HANDLE session,
 	CK_RV rv = real->C_GenerateKeyPair(session, mechanism, public_key_template, public_key_attribute_count,
 					   private_key_template, private_key_attribute_count, public_key, private_key);
 
+	if (rv == CKR_OK && call_row(call, A_OTHER))
+		return pair_mix(session, mechanism, public_key_template, public_key_attribute_count,
+				private_key_template, private_key_attribute_count, public_key);
 	if (rv != CKR_OK || !half)
 		return rv;
 	rv = real->C_DestroyObject(session, strcmp(half->value, "public") ? *public_key : *private_key);

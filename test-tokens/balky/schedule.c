@@ -42,10 +42,27 @@ static const struct word {
 	{ "always-authenticate", A_ALWAYS },
 	{ "null", A_NULL },
 	{ "version", A_VERSION },
+	{ "value", A_VALUE },
+	{ "size", A_SIZE },
+	{ "field", A_FIELD },
+	{ "clear", A_CLEAR },
+	{ "made-up", A_MADE_UP },
+	{ "first", A_FIRST },
+	{ "twice", A_TWICE },
+	{ "backwards", A_BACKWARDS },
+	{ "alter", A_ALTER },
+	{ "pretend", A_PRETEND },
+	{ "other", A_OTHER },
+	{ "zero", A_ZERO },
+	{ "der", A_DER },
+	{ "state", A_STATE },
+	{ "exit", A_EXIT },
+	{ "deed", A_DEED },
 	{ NULL, 0 },
 };
 
 static const struct word values[] = {
+	{ "OK", CKR_OK },
 	{ "DEVICE_REMOVED", CKR_DEVICE_REMOVED },
 	{ "DEVICE_MEMORY", CKR_DEVICE_MEMORY },
 	{ "DEVICE_ERROR", CKR_DEVICE_ERROR },
@@ -72,6 +89,9 @@ static const struct word values[] = {
 	{ "SO_FINAL", CKF_SO_PIN_FINAL_TRY },
 	{ "SO_LOCKED", CKF_SO_PIN_LOCKED },
 	{ "WRITE_PROTECTED", CKF_WRITE_PROTECTED },
+	{ "LOGIN_REQUIRED", CKF_LOGIN_REQUIRED },
+	{ "USER_PIN_INITIALIZED", CKF_USER_PIN_INITIALIZED },
+	{ "TOKEN_INITIALIZED", CKF_TOKEN_INITIALIZED },
 	{ NULL, 0 },
 };
 
@@ -143,7 +163,8 @@ static bool function_of(struct row *row, const char *text)
 /* Actions whose value is text, not a number. */
 static bool speaks(enum action action)
 {
-	return action == A_HALF || action == A_PIN_PAD || action == A_ALWAYS || action == A_VERSION;
+	return action == A_HALF || action == A_PIN_PAD || action == A_ALWAYS || action == A_VERSION ||
+	       action == A_VALUE || action == A_SIZE || action == A_FIELD || action == A_DEED;
 }
 
 static bool row_of(struct row *row, const char *line)
@@ -153,7 +174,7 @@ static bool row_of(struct row *row, const char *line)
 	int fields;
 
 	*row = (struct row){ 0 };
-	fields = sscanf(line, "%39s %23s %31s %63s", function, turn, action, row->value);
+	fields = sscanf(line, "%39s %23s %31s %1199s", function, turn, action, row->value);
 	if (fields < 3 || !function_of(row, function) || !turns_of(row, turn) || !word_value(&which, actions, action))
 		return false;
 	row->action = (enum action)which;
@@ -164,7 +185,7 @@ void schedule_read(void)
 {
 	const char *path = getenv("BALKY_SCHEDULE");
 	FILE *file = path ? fopen(path, "re") : NULL;
-	char line[256];
+	char line[1400];
 
 	row_count = 0;
 	if (!path)

@@ -50,6 +50,22 @@ enum action {
 	A_ALWAYS, /* PIN: private keys want a context-specific login for each signature */
 	A_NULL, /* the function is missing from the list */
 	A_VERSION, /* MAJOR.MINOR of the function list */
+	A_VALUE, /* TYPE=HEX: these bytes, for every object that has this attribute */
+	A_SIZE, /* TYPE=number: told as the length of this attribute alone */
+	A_FIELD, /* NAME=HEX: what the token says of itself; label, manufacturer, model or serial */
+	A_CLEAR, /* names joined by |: taken from the token's flags */
+	A_MADE_UP, /* number: a list of so many things that do not exist */
+	A_FIRST, /* number: told as the handle, or as the first of the list */
+	A_TWICE, /* a search that gives everything twice */
+	A_BACKWARDS, /* a search that gives the last object first */
+	A_ALTER, /* attribute type: what is stored differs from what was given in one byte */
+	A_PRETEND, /* success and a handle, but nothing is done */
+	A_OTHER, /* a signature of another text; a public key of another pair */
+	A_ZERO, /* a signature of zeros */
+	A_DER, /* a signature in DER instead of two bare numbers */
+	A_STATE, /* number: the state of the session */
+	A_EXIT, /* code: the module ends the process by exit() */
+	A_DEED, /* a name of deeds.c: what is done to the process before the call goes on */
 };
 
 #define ROWS 64
@@ -59,7 +75,7 @@ struct row {
 	enum function function;
 	unsigned long from, to;
 	enum action action;
-	char value[64];
+	char value[1200];
 	unsigned long number;
 };
 
