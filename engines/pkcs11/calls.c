@@ -5,6 +5,7 @@
 #include "call.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int ks_p11_failed(struct ks_ctx *ctx, const struct ks_p11_on *on, CK_RV rv)
@@ -191,6 +192,39 @@ CK_RV ks_p11_set_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, cons
 
 /* ---- objects ---- */
 
+static int handle_order(const void *one, const void *other)
+{
+	CK_OBJECT_HANDLE a = *(const CK_OBJECT_HANDLE *)one, b = *(const CK_OBJECT_HANDLE *)other;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Mostly handles come in rising order, and then there is nothing to do. */
+static bool rising(const CK_OBJECT_HANDLE *found, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (found[i - 1] >= found[i])
+			return false;
+	}
+	return true;
+}
+
+/* Each object once, and none that cannot be (0, PKCS#11 2.40 3.4). A list in no order is sorted, which no order forbids. */
+static CK_RV handles_believe(CK_OBJECT_HANDLE *found, size_t *count)
+{
+	size_t kept = 0;
+
+	if (!rising(found, *count)) {
+		qsort(found, *count, sizeof(*found), handle_order);
+		for (size_t i = 0; i < *count; i++) {
+			if (kept == 0 || found[kept - 1] != found[i])
+				found[kept++] = found[i];
+		}
+		*count = kept;
+	}
+	return *count && found[0] == CK_INVALID_HANDLE ? KS_CKR_HANDLE : CKR_OK;
+}
+
 static CK_RV find_all(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE **found, size_t *total)
 {
 	enum { PAGE = 512 };
@@ -232,6 +266,8 @@ CK_RV ks_p11_find(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTR
 		ks_p11_note_call(failed);
 	if (rv == CKR_OK)
 		rv = final;
+	if (rv == CKR_OK)
+		rv = handles_believe(found, &total);
 	if (rv != CKR_OK)
 		return rv;
 	*out = ks_take(found);
@@ -250,6 +286,7 @@ CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, C
 {
 	enum { MOST = 32 };
 	CK_ULONG rooms[MOST];
+	bool small = false;
 	CK_RV rv;
 
 	if (count > MOST)
@@ -260,6 +297,7 @@ CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, C
 	if (rv != CKR_OK && !partial(rv))
 		return rv;
 	for (CK_ULONG i = 0; i < count; i++) {
+		small = small || attributes[i].ulValueLen > rooms[i];
 		if (attributes[i].ulValueLen == CK_UNAVAILABLE_INFORMATION)
 			continue;
 		if (attributes[i].ulValueLen > rooms[i] && rv == CKR_BUFFER_TOO_SMALL)
@@ -267,7 +305,9 @@ CK_RV ks_p11_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE session, C
 		else if (attributes[i].ulValueLen > rooms[i])
 			return KS_CKR_LENGTH;
 	}
-	return rv == CKR_BUFFER_TOO_SMALL ? rv : CKR_OK;
+	if (rv == CKR_BUFFER_TOO_SMALL)
+		return small ? rv : KS_CKR_LENGTH; /* it names none that was too small */
+	return CKR_OK;
 }
 
 CK_RV ks_p11_value(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -321,7 +361,13 @@ CK_RV ks_p11_create(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_AT
 
 CK_RV ks_p11_destroy(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 {
-	return KS_P11_CALL(on, C_DestroyObject, session, object);
+	CK_OBJECT_CLASS class = CK_UNAVAILABLE_INFORMATION;
+	CK_ATTRIBUTE still = { CKA_CLASS, &class, sizeof(class) };
+	CK_RV rv = KS_P11_CALL(on, C_DestroyObject, session, object);
+
+	if (rv != CKR_OK || KS_P11_CALL(on, C_GetAttributeValue, session, object, &still, 1) != CKR_OK)
+		return rv;
+	return still.ulValueLen == sizeof(class) && class != CK_UNAVAILABLE_INFORMATION ? KS_CKR_KEPT : CKR_OK;
 }
 
 CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,

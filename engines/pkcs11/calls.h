@@ -30,6 +30,9 @@
 #define KS_CKR_FORKED                                                                                                  \
 	(CKR_VENDOR_DEFINED | 0x6b73000aUL) /* not made: the module was started by the parent of this process */
 
+#define KS_CKR_NOTHING (CKR_VENDOR_DEFINED | 0x6b73000bUL) /* success, but nothing was given */
+#define KS_CKR_KEPT (CKR_VENDOR_DEFINED | 0x6b73000cUL) /* an object that is still there after it was destroyed */
+
 #define KS_P11_SLOTS 4096 /* slots of one module */
 #define KS_P11_MECHANISMS 4096 /* mechanisms of one token */
 #define KS_P11_OBJECTS 200000 /* objects on one token */
@@ -84,7 +87,7 @@ CK_RV ks_p11_logout(const struct ks_p11_on *on, CK_SESSION_HANDLE session);
 CK_RV ks_p11_init_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *pin, size_t pin_size);
 CK_RV ks_p11_set_pin(const struct ks_p11_on *on, CK_SESSION_HANDLE session, const char *old_pin, size_t old_size,
 		     const char *new_pin, size_t new_size);
-/* Handles of all objects that fit the template. */
+/* Handles of all objects that fit the template, each once. */
 CK_RV ks_p11_find(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted, CK_ULONG wanted_count,
 		  CK_OBJECT_HANDLE **out, size_t *count);
 /*
@@ -101,6 +104,7 @@ CK_RV ks_p11_set_attributes(const struct ks_p11_on *on, CK_SESSION_HANDLE sessio
 			    CK_ATTRIBUTE *attributes, CK_ULONG count);
 CK_RV ks_p11_create(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, CK_ULONG count,
 		    CK_OBJECT_HANDLE *object);
+/* Also looks whether the object is gone: KS_CKR_KEPT. */
 CK_RV ks_p11_destroy(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 CK_RV ks_p11_make_pair(const struct ks_p11_on *on, CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 		       CK_ATTRIBUTE *public_half, CK_ULONG public_count, CK_ATTRIBUTE *private_half,

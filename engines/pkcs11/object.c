@@ -203,6 +203,20 @@ static CK_RV reading_single(const struct ks_p11_token *token, CK_SESSION_HANDLE 
 	return CKR_OK;
 }
 
+/* A number or a truth is there in its own size, or not at all. What was reported but not given still is what reading_start() put. */
+static CK_RV reading_believe(const struct reading *r)
+{
+	for (size_t i = AT_CLASS; i <= AT_TRUSTED; i++) {
+		CK_ULONG size = i <= AT_CERTIFICATE_TYPE ? sizeof(CK_ULONG) : sizeof(CK_BBOOL), told = r->at[i].ulValueLen;
+
+		if (told != CK_UNAVAILABLE_INFORMATION && told != 0 && told != size)
+			return KS_CKR_LENGTH;
+	}
+	return r->at[AT_CLASS].ulValueLen == sizeof(CK_OBJECT_CLASS) && r->class == CK_UNAVAILABLE_INFORMATION
+		       ? KS_CKR_NOTHING
+		       : CKR_OK;
+}
+
 static CK_RV reading_do(const struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
 			struct reading *r)
 {
@@ -211,8 +225,10 @@ static CK_RV reading_do(const struct ks_p11_token *token, CK_SESSION_HANDLE sess
 	reading_start(r);
 	rv = ks_p11_attributes(&token->on, session, handle, r->at, AT_COUNT);
 	if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && r->class == CK_UNAVAILABLE_INFORMATION)
-		return reading_single(token, session, handle, r);
-	return rv == CKR_BUFFER_TOO_SMALL ? CKR_OK : rv;
+		rv = reading_single(token, session, handle, r);
+	if (rv != CKR_OK && rv != CKR_BUFFER_TOO_SMALL)
+		return rv;
+	return reading_believe(r);
 }
 
 /* ---- public keys, as SubjectPublicKeyInfo (RFC 5280 4.1) ---- */
