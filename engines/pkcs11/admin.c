@@ -225,8 +225,20 @@ static int init_allowed(struct ks_p11_try *try, struct ks_p11_token *token, cons
 	return ks_p11_try_begin(try, token, CKU_SO, officer);
 }
 
+/* A token that is as it was has not been initialised. A new label may be shown decorated, or later, but not the old one as it was. */
+static int init_believe(const struct ks_p11_token *token, const CK_TOKEN_INFO *before, const unsigned char label[32])
+{
+	bool relabelled = memcmp(before->label, label, sizeof(before->label)) == 0 ||
+			  memcmp(before->label, token->info.label, sizeof(before->label)) != 0;
+
+	if (token->info.flags & CKF_TOKEN_INITIALIZED && relabelled)
+		return 0;
+	return ks_fail(token->ctx, KS_ELIES, "token %s says that it was initialised, but is as it was", token->shown);
+}
+
 static int init_now(struct ks_p11_token *token, const unsigned char label[32], const struct ks_secret *officer)
 {
+	const CK_TOKEN_INFO before = token->info;
 	struct ks_p11_try try;
 	CK_RV rv;
 	int rc = init_allowed(&try, token, officer);
@@ -236,7 +248,9 @@ static int init_now(struct ks_p11_token *token, const unsigned char label[32], c
 	ks_p11_sessions_close(token);
 	rv = ks_p11_init_token(&token->on, token->slot, bytes_of(officer), size_of(officer), label);
 	rc = ks_p11_try_end(&try, rv);
-	return rc < 0 ? rc : ks_p11_token_refresh(token);
+	if (rc == 0)
+		rc = ks_p11_token_refresh(token);
+	return rc < 0 ? rc : init_believe(token, &before, label);
 }
 
 static int init(struct ks_p11_token *token, const struct ks_where *where, const struct ks_admin *admin)

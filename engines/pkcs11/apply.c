@@ -247,6 +247,23 @@ static CK_OBJECT_HANDLE twin_of(const struct applying *applying, const struct ks
 	return CK_INVALID_HANDLE;
 }
 
+/* Is the name what was just set? */
+static CK_RV name_kept(const struct applying *applying, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *wanted)
+{
+	ks_auto_mem unsigned char *room = malloc(wanted->ulValueLen + 1);
+	CK_ATTRIBUTE have = { wanted->type, room, wanted->ulValueLen + 1 };
+	CK_RV rv = room ? ks_p11_attributes(&applying->token->on, applying->session, handle, &have, 1) : CKR_HOST_MEMORY;
+
+	if (rv == CKR_BUFFER_TOO_SMALL)
+		return KS_CKR_VALUE; /* longer than what was set */
+	if (rv != CKR_OK)
+		return rv;
+	if (have.ulValueLen == CK_UNAVAILABLE_INFORMATION)
+		have.ulValueLen = 0;
+	return have.ulValueLen == wanted->ulValueLen && memcmp(room, wanted->pValue, have.ulValueLen) == 0 ? CKR_OK
+													   : KS_CKR_VALUE;
+}
+
 static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, bool public_half, struct ks_bytes label,
 		     struct ks_bytes id)
 {
@@ -265,7 +282,9 @@ static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, b
 		return 0;
 	rv = ks_p11_set_attributes(&token->on, applying->session, handle, attributes, count);
 	if (rv == CKR_ARGUMENTS_BAD && public_half && (token->quirks & KS_P11_PUBLIC_FOLLOWS))
-		rv = CKR_OK;
+		return ks_p11_snapshot_rename(token, handle, label, id);
+	for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++)
+		rv = name_kept(applying, handle, &attributes[i]);
 	if (rv != CKR_OK)
 		return ks_p11_failed(token->ctx, &token->on, rv);
 	return ks_p11_snapshot_rename(token, handle, label, id);

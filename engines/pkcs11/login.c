@@ -296,10 +296,23 @@ static int state_of(enum ks_p11_who *who, struct ks_p11_token *token, CK_SESSION
 	return 0;
 }
 
+/* After a login that was one, the session is the user's. Without this, what is private would look as if it were not there. */
+static int login_believe(struct ks_p11_token *token, CK_SESSION_HANDLE session)
+{
+	enum ks_p11_who who = KS_P11_NOBODY;
+	int rc = state_of(&who, token, session);
+
+	if (rc < 0 || who != KS_P11_NOBODY)
+		return rc;
+	return ks_fail(token->ctx, KS_ELIES, "token %s accepted the PIN, but nobody is logged in", token->shown);
+}
+
 static int enter(struct ks_p11_token *token, const struct ks_where *where, CK_SESSION_HANDLE session)
 {
 	int rc = attempt(token, CKU_USER, where, session, NULL);
 
+	if (rc == 0)
+		rc = login_believe(token, session);
 	token->entered = rc == 0;
 	if (rc == 0)
 		token->who = KS_P11_USER;

@@ -62,6 +62,8 @@ int ks_p11_put(const struct ks_p11_object **out, struct ks_p11_token *token, CK_
 		return rc;
 	}
 	rc = ks_p11_snapshot_add(out, token, session, handle);
+	if (rc == KS_ECHANGED) /* nothing stands behind the handle that was just given */
+		return ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE);
 	if (rc < 0)
 		ks_p11_destroy(&token->on, session, handle);
 	return rc;
