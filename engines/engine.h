@@ -71,6 +71,7 @@ struct ks_generate {
 	unsigned uses;			/* enum ks_use; 0 = signing */
 	bool always_authenticate;	/* the PIN is wanted for each use */
 	bool wrap_with_trusted;		/* leaves the device only under a key that its officer marked as trusted */
+	bool signs_next;		/* the caller verifies a signature of it before anybody relies on the pair */
 };
 
 enum ks_admin_act { KS_ADMIN_INIT, KS_ADMIN_SET_PIN, KS_ADMIN_CHANGE_PIN, KS_ADMIN_UNBLOCK_PIN, KS_ADMIN_CHANGE_SO_PIN };

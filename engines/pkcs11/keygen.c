@@ -9,6 +9,7 @@
 #include "keygen.h"
 #include "capable.h"
 #include "keyuse.h"
+#include "pair.h"
 #include "put.h"
 #include "quirks.h"
 
@@ -265,6 +266,9 @@ static int read_back(const struct making *making)
 	count = ks_p11_snapshot_count(making->token);
 	public_key = ks_p11_snapshot_at(making->token, count - 2);
 	rc = check_halves(making, public_key, private_key);
+	/* A PIN only to prove something is not asked for. */
+	if (rc == 0 && !private_key->always_authenticate && !making->wish->signs_next)
+		rc = ks_p11_pair_prove(making->token, making->session, private_key->handle, public_key->spki);
 	if (rc == 0)
 		rc = check_strength(making, private_key);
 	return rc < 0 ? rc : ks_p11_uses_check(making->token, making->session, making->private_key, making->wish);

@@ -90,6 +90,7 @@ static int key_elsewhere(struct making *making, const struct ks_keyspec *spec)
 {
 	const struct ks_where *where = making->wish->key;
 	struct ks_generate wish = { .spec = *spec,
+				    .signs_next = true,
 				    .label = ks_bytes_of(where->label),
 				    .id = { where->id, where->id_size } };
 	struct ks_only only = { .where = where };

@@ -86,6 +86,7 @@ static int make_key(struct run *run, struct ks_enroll_job *job)
 	struct ks_generate wish = {
 		.spec = run->wish->spec.type == KS_KEY_UNKNOWN ? run->wish->profile->key : run->wish->spec,
 		.label = ks_bytes_of(job->label),
+		.signs_next = true,
 		.allow_extractable = run->wish->allow_extractable,
 	};
 	struct ks_item *made = NULL;

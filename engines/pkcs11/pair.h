@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Do the halves of a new pair belong together?
+ */
+#ifndef KS_P11_PAIR_H
+#define KS_P11_PAIR_H
+
+#include "object.h"
+
+/*
+ * The private half signs some random bytes in `session`, and the public half has to verify them. KS_EPROOF when it does not; 0 also
+ * when the token does not make such a signature, because then nothing is proven either way.
+ */
+int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE private_key,
+		      struct ks_bytes spki);
+
+#endif
