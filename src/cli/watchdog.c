@@ -13,11 +13,14 @@
 #include "pkcs11/words.h"
 #include "text.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -186,6 +189,25 @@ static void start(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* ---- what a module may have changed while it started ---- */
+
+/* Where files are written, and with which mode. */
+static struct {
+	mode_t mask;
+	int folder; /* -1 = could not be opened */
+} place = { .folder = -1 };
+
+static void listen(struct sigaction before[]);
+
+static void place_restore(void)
+{
+	listen(NULL);
+	signal(SIGPIPE, SIG_IGN);
+	umask(place.mask);
+	if (place.folder >= 0 && fchdir(place.folder) < 0)
+		put("keystow: the working folder is not there any more\n");
+}
+
 /* ---- events ---- */
 
 static void copy_shown(char out[WORDS], const char *text)
@@ -268,7 +290,9 @@ void watchdog_trace(const struct ks_trace *event, int trace)
 {
 	if (event->leave)
 		leave();
-	else
+	if (event->leave && strcmp(event->function, "C_Initialize") == 0)
+		place_restore();
+	if (!event->leave)
 		enter(event);
 	if (trace >= 0)
 		show(event, trace);
@@ -306,15 +330,37 @@ static void on_crash(int number)
 	_exit(EXIT_BUG);
 }
 
+static void listen(struct sigaction before[])
+{
+	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
+
+	for (size_t i = 0; i < CRASHES; i++)
+		sigaction(crashes[i], &action, before ? &before[i] : NULL);
+}
+
+/* A module may call exit(); then its code is not ours. One that calls _exit() cannot be told from a program that is done. */
+static void on_exit_inside(void)
+{
+	if (!inside_module)
+		return;
+	if (finished_code < 0 && dog.say)
+		dog.say(dog.say_to, KS_EMODULE, "a module ended the command in the middle", NULL);
+	end_with(" has a module that ended the whole command in ",
+		 " [KS-0801]\n  next: update the module, or load it apart: load = isolated in its section of the "
+		 "configuration\n");
+}
+
 void watchdog_guard(void)
 {
 	static char stack[64 * 1024]; /* a crash may be a stack that has run out */
 	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER };
 
 	sigaltstack(&alternate, NULL);
-	for (size_t i = 0; i < CRASHES; i++)
-		sigaction(crashes[i], &action, &former[i]);
+	listen(former);
+	atexit(on_exit_inside);
+	place.mask = umask(0);
+	umask(place.mask);
+	place.folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 void watchdog_last_words(void (*say)(void *user, int status, const char *text, const char *hint), void *user)

@@ -236,7 +236,10 @@ static int decide(struct run *run, struct task *task)
 	int rc = find_key(&task->key, run, task->job);
 
 	if (rc == 0 && !task->key)
-		rc = ks_fail(run->ctx, KS_EBUG, "the new key is not in the store");
+		rc = ks_hint(run->ctx,
+			     ks_fail(run->ctx, KS_ELIES, "%s made the key, but does not show it under its label",
+				     ks_where_text(run->store->where)),
+			     "keystow list shows what is there");
 	if (rc == 0)
 		rc = ks_key_spki(&task->spki, run->ctx, task->key);
 	if (rc == 0 && !task->job->made_key)
