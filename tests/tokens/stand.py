@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 SOFTHSM = next((p for p in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -59,16 +60,36 @@ class Call:
 
 
 class Result:
-    """`silent`: seconds from the last thing balky logged, the begin of a call that hangs, to the end of the program."""
+    """
+    `silent`: seconds from the last thing balky logged, the begin of a call that hangs, to the end of the program.
+    `memory`: the most that it had of it at once, in KiB.
+    """
 
-    def __init__(self, rc, out, err, seconds, calls, hung, silent=0.0):
+    def __init__(self, rc, out, err, seconds, calls, hung, silent=0.0, memory=0):
         self.rc, self.out, self.err, self.seconds, self.silent, self.calls, self.hung = rc, out, err, seconds, silent, calls, hung
+        self.memory = memory
 
     def logins(self, token=None):
         return [c for c in self.calls if c.name == "C_Login" and token in (None, c.token)]
 
     def __str__(self):
         return f"exit {self.rc} after {self.seconds:.2f} s\nstdout: {self.out}\nstderr: {self.err}"
+
+
+def waited(program, timeout):
+    """Waits for the end of a program, or makes it: was it too slow, and how much memory did it use?"""
+    late = threading.Event()
+
+    def end():
+        late.set()
+        os.killpg(program.pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout, end)
+    timer.start()
+    _, status, usage = os.wait4(program.pid, 0)
+    timer.cancel()
+    program.returncode = os.waitstatus_to_exitcode(status)
+    return late.is_set(), usage.ru_maxrss
 
 
 def calls_of(text):
@@ -92,6 +113,7 @@ class Stand:
         need("softhsm2-util")
         self.balky = os.environ["KEYSTOW_BALKY"]
         self.keystow = os.environ.get("KEYSTOW")
+        self.keystow_command = [self.keystow]
         self.dir = tempfile.mkdtemp(prefix="keystow-test-")
         os.makedirs(self.path("tokens"))
         os.makedirs(self.path("home"))
@@ -156,19 +178,15 @@ class Stand:
         if schedule:
             env["BALKY_SCHEDULE"] = self.write("schedule", schedule + "\n")
         start = time.monotonic()
-        with subprocess.Popen(argv, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              cwd=self.dir, start_new_session=True) as program:
-            try:
-                out, err = program.communicate(timeout=timeout)
-                hung = False
-            except subprocess.TimeoutExpired:
-                os.killpg(program.pid, signal.SIGKILL)
-                out, err = program.communicate()
-                hung = True
+        with tempfile.TemporaryFile() as out_file, tempfile.TemporaryFile() as err_file:
+            program = subprocess.Popen(argv, env=env, stdin=stdin, stdout=out_file, stderr=err_file, cwd=self.dir,
+                                       start_new_session=True)
+            hung, memory = waited(program, timeout)
+            out, err = (file.seek(0) or file.read() for file in (out_file, err_file))
         seconds, silent = time.monotonic() - start, time.time() - os.stat(self.path("log")).st_mtime
         rc = program.returncode if program.returncode >= 0 else 128 - program.returncode
         return Result(rc, out.decode(errors="replace"), err.decode(errors="replace"), seconds,
-                      calls_of(self.read("log")), hung, silent)
+                      calls_of(self.read("log")), hung, silent, memory)
 
     def copy(self):
         """Another stand of the same tokens and files, for a test that works in parallel."""
@@ -190,7 +208,7 @@ class Stand:
     def ks(self, *args, schedule=None, pin="pin", option="--pin-source", **more):
         """keystow with the PIN from a file of the stand; pin=None gives no source."""
         source = [option, "file:" + self.path(pin)] if pin else []
-        return self.run([self.keystow, *args, *source], schedule, **more)
+        return self.run([*self.keystow_command, *args, *source], schedule, **more)
 
     def objects(self, label, pin=PIN):
         """What an independent reader sees on a token: sorted (kind, label, id), or None when it cannot be read."""
