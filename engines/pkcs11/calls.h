@@ -47,6 +47,7 @@ struct ks_p11_module {
 	char *arguments; /* of C_Initialize, or NULL */
 	CK_INFO info; /* all zero when the module did not tell */
 	bool initialized;
+	bool isolated; /* in a process of its own */
 	pid_t process; /* that started it; 0 = not started yet */
 };
 

@@ -446,6 +446,11 @@ int ks_p11_sentence(char *out, size_t room, const struct ks_p11_on *on, CK_RV rv
 	const struct advice_row *special = advice_row(on, ks_p11_last_call(), rv);
 	const struct ks_p11_code *row = code_row(rv);
 
+	if (on->module->isolated && (rv == CKR_DEVICE_REMOVED || rv == CKR_DEVICE_ERROR)) {
+		snprintf(out, room, "module %s, which runs isolated, has ended or lost its device in %s", on->module->shown,
+			 ks_p11_last_call());
+		return ks_p11_status(rv);
+	}
 	snprintf(out, room, "%s %s %s", on->token ? "token" : "module", on->token ? on->token : on->module->shown,
 		 special && special->words ? special->words
 		 : row			   ? row->words

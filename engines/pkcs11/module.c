@@ -9,6 +9,7 @@
 #include "module.h"
 
 #include "config.h"
+#include "isolated.h"
 #include "p11kit.h"
 #include "text.h"
 
@@ -35,7 +36,7 @@ static void module_end(struct ks_p11_module *module)
 
 	if (module->initialized && ours)
 		ks_p11_finalize(&on);
-	if (module->functions && ours)
+	if (module->functions && ours && !module->isolated)
 		ks_p11kit.module_release(module->functions);
 	free(module->arguments);
 	free(module->name);
@@ -185,6 +186,15 @@ static int module_start(struct ks_ctx *ctx, struct ks_p11_module *module)
 	return 0;
 }
 
+static int module_load_isolated(struct ks_ctx *ctx, struct ks_p11_module *module)
+{
+	int rc = module_file_check(ctx, module->shown, module->name);
+
+	if (rc == 0)
+		rc = ks_p11_isolated_list(&module->functions, ctx, module);
+	return rc < 0 ? rc : module_start(ctx, module);
+}
+
 static int module_load(struct ks_ctx *ctx, struct ks_p11_module *module)
 {
 	const struct ks_p11_on on = { .module = module };
@@ -260,19 +270,14 @@ static int module_named(struct ks_p11_module **out, struct ks_ctx *ctx, struct l
 	int rc;
 
 	if (!module) {
-		if (load && strcmp(load, "isolated") == 0)
-			return ks_hint(
-				ctx,
-				ks_fail(ctx, KS_EUNABLE, "module %s cannot be loaded isolated by keystow itself", name),
-				"let p11-kit isolate it: a module file with `remote: |p11-kit remote PATH` "
-				"(pkcs11.conf(5))");
 		rc = module_new(&module, ctx, path ? path : name);
 		if (rc < 0)
 			return rc;
 		if (arguments && !(module->arguments = strdup(arguments)))
 			rc = ks_nomem(ctx);
+		module->isolated = load && strcmp(load, "isolated") == 0;
 		if (rc == 0)
-			rc = module_load(ctx, module);
+			rc = module->isolated ? module_load_isolated(ctx, module) : module_load(ctx, module);
 		if (rc < 0) {
 			module_end(module);
 			return rc;

@@ -72,6 +72,9 @@ static int mechanisms_told(struct ks_token *out, const struct ks_p11_token *toke
 
 	if (rc < 0)
 		return rc;
+	if (token->on.module->isolated)
+		ks_notice(token->ctx, KS_EUNABLE, token->on.module->shown, "load = direct shows all of them",
+			  "the module runs isolated, which hides the mechanisms that p11-kit's remoting does not know");
 	out->mechanisms = ks_array(count + 1, sizeof(char *));
 	if (!out->mechanisms)
 		return ks_nomem(token->ctx);
