@@ -103,25 +103,52 @@ static bool cut_line(struct ks_secret *secret, size_t from)
 	return true;
 }
 
+/* One read() straight into locked memory; *got 0 = the end. */
+static int read_more(size_t *got, struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what)
+{
+	ssize_t bytes;
+
+	do
+		bytes = read(fd, ks_secret_end(into), ks_secret_room(into));
+	while (bytes < 0 && errno == EINTR);
+	if (bytes < 0)
+		return ks_fail_errno(ctx, errno, "reading the secret from %s", what);
+	ks_secret_grew(into, (size_t)bytes);
+	*got = (size_t)bytes;
+	return 0;
+}
+
 int ks_secret_read(struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what)
 {
-	size_t before = into->size;
-	ssize_t got;
+	size_t before = into->size, got = 0;
 
-	for (;;) {
+	do {
+		int rc;
+
 		if (ks_secret_room(into) == 0)
 			return ks_fail(ctx, KS_ELIMIT, "%s holds more than %d bytes before the first line end", what,
 				       KS_SECRET_MAX);
-		got = read(fd, ks_secret_end(into), ks_secret_room(into));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return ks_fail_errno(ctx, errno, "reading the secret from %s", what);
-		ks_secret_grew(into, (size_t)got);
-		if (cut_line(into, before) || got == 0)
-			break;
-	}
+		rc = read_more(&got, into, ctx, fd, what);
+		if (rc < 0)
+			return rc;
+	} while (!cut_line(into, before) && got > 0);
 	if (into->size == before && got == 0)
 		return ks_fail(ctx, KS_ENOSECRET, "%s is empty", what);
+	return 0;
+}
+
+int ks_secret_read_whole(struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what)
+{
+	size_t got = 0;
+
+	do {
+		int rc;
+
+		if (ks_secret_room(into) == 0)
+			return ks_fail(ctx, KS_ELIMIT, "%s holds more than %d bytes", what, KS_SECRET_MAX);
+		rc = read_more(&got, into, ctx, fd, what);
+		if (rc < 0)
+			return rc;
+	} while (got > 0);
 	return 0;
 }

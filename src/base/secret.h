@@ -29,5 +29,7 @@ void ks_secret_clear(struct ks_secret *secret);
  * locked memory. KS_ENOSECRET when it is empty.
  */
 int ks_secret_read(struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what);
+/* The same to the end, line ends and all: for a secret that is a small file. */
+int ks_secret_read_whole(struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what);
 
 #endif
