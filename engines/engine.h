@@ -25,6 +25,7 @@ enum ks_can {
 	KS_CAN_MANY = 2048,	/* more than one item */
 	KS_CAN_SEAL = 4096,	/* protects keys with a password */
 	KS_CAN_MAC = 8192,	/* its integrity rests on a password, so a new one has one even without keys */
+	KS_CAN_WRAP = 16384,	/* private keys leave it, and come into it, wrapped under another key */
 };
 
 /* ---- codecs: bytes in, items out; no file names, no prompts, no globals ---- */
@@ -107,6 +108,12 @@ struct ks_engine {
 	int (*generate)(void *state, struct ks_set *into, const struct ks_generate *wish);
 	int (*apply)(void *state, struct ks_plan *plan, const struct ks_commit *how);
 	int (*admin)(void *state, const struct ks_admin *admin);
+	/* Adds the private key to `into` as the device wraps it under an AES-256 key (backup.h), tried out. */
+	int (*wrap)(void *state, struct ks_set *into, const struct ks_item *key, const struct ks_secret *transport);
+	/* The other way: adds the items of the restored pair to `into`, private first; tried out. On failure nothing stays, or
+	 * what may be left is named. */
+	int (*unwrap)(void *state, struct ks_set *into, const struct ks_item *wrapped, const struct ks_secret *transport,
+		      bool extractable);
 	/* Exchanges the store and its earlier copy, and what that copy holds; stores that keep one. */
 	int (*exchange)(void *state);
 	int (*load_old)(struct ks_set **out, void *state);

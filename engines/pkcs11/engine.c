@@ -10,6 +10,7 @@
 #include "keygen.h"
 #include "login.h"
 #include "quirks.h"
+#include "wrap.h"
 
 #include <string.h>
 
@@ -167,6 +168,23 @@ static int store_admin(void *state, const struct ks_admin *admin)
 	return ks_p11_admin(store->token, store->where, admin);
 }
 
+static int store_wrap(void *state, struct ks_set *into, const struct ks_item *key, const struct ks_secret *transport)
+{
+	struct ks_p11_store *store = state;
+	int rc = enter(store);
+
+	return rc < 0 ? rc : ks_p11_wrap(store->token, into, key, transport);
+}
+
+static int store_unwrap(void *state, struct ks_set *into, const struct ks_item *wrapped,
+			const struct ks_secret *transport, bool extractable)
+{
+	struct ks_p11_store *store = state;
+	int rc = enter(store);
+
+	return rc < 0 ? rc : ks_p11_unwrap(store->token, into, wrapped, transport, extractable);
+}
+
 static void store_close(void *state)
 {
 	(void)state;
@@ -177,12 +195,14 @@ const struct ks_engine ks_engine_pkcs11 = {
 	.title = "PKCS#11 token",
 	.endings = "",
 	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_GENERATE |
-	       KS_CAN_ADMIN | KS_CAN_MANY,
+	       KS_CAN_ADMIN | KS_CAN_MANY | KS_CAN_WRAP,
 	.state_size = sizeof(struct ks_p11_store),
 	.open = store_open,
 	.load = store_load,
 	.generate = store_generate,
 	.apply = store_apply,
 	.admin = store_admin,
+	.wrap = store_wrap,
+	.unwrap = store_unwrap,
 	.close = store_close,
 };

@@ -113,7 +113,7 @@ static void say_private(struct template *template, const struct making *making, 
 	if (rung == MINIMAL)
 		return;
 	say_bool(template, CKA_SENSITIVE, true);
-	say_bool(template, CKA_EXTRACTABLE, false);
+	say_bool(template, CKA_EXTRACTABLE, making->wish->allow_extractable);
 	if (making->wish->always_authenticate)
 		say_bool(template, CKA_ALWAYS_AUTHENTICATE, true);
 	if (making->wish->wrap_with_trusted)

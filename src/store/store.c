@@ -166,6 +166,7 @@ static const struct inability inabilities[] = {
 	{ KS_CAN_IDS, "cannot hold ids", "a p12: store or a token can" },
 	{ KS_CAN_GENERATE, "cannot make keys inside", "generate makes the key in software and puts it there" },
 	{ KS_CAN_ADMIN, "is not a device with PINs", "the password of a file is changed by keystow passwd" },
+	{ KS_CAN_WRAP, "does not wrap keys", "its keys are sealed by its password: copy the file, or keystow copy" },
 	{ KS_CAN_MANY, "holds one thing only", "a p12: or pem: store holds many" },
 	{ KS_CAN_SEAL, "cannot protect anything with a password", "a p12: or pem: store can" },
 };
@@ -204,6 +205,25 @@ int ks_store_generate(struct ks_item **out_private, struct ks_store *store, cons
 		}
 	}
 	return ks_fail(store->ctx, KS_EBUG, "%s: the new private key was not given back", store->where->text);
+}
+
+int ks_store_wrap(struct ks_store *store, struct ks_set *into, const struct ks_item *key,
+		  const struct ks_secret *transport)
+{
+	int rc = ks_store_able(store, KS_CAN_WRAP);
+
+	return rc < 0 ? rc : store->engine->wrap(store->state, into, key, transport);
+}
+
+int ks_store_unwrap(struct ks_store *store, const struct ks_item *wrapped, const struct ks_secret *transport,
+		    bool extractable)
+{
+	int rc = ks_store_able(store, KS_CAN_WRAP);
+
+	if (rc == 0)
+		rc = store->engine->unwrap(store->state, store->items, wrapped, transport, extractable);
+	ks_entries_free(ks_take(store->entries));
+	return rc;
 }
 
 int ks_store_admin(struct ks_store *store, const struct ks_admin *admin)

@@ -29,6 +29,11 @@ int ks_store_entries(const struct ks_entries **out, struct ks_store *store);
 /* Can the store do this? KS_EUNABLE with the store's name, what it cannot do, and what to do instead. `what`: enum ks_can. */
 int ks_store_able(struct ks_store *store, unsigned what);
 int ks_store_generate(struct ks_item **out_private, struct ks_store *store, const struct ks_generate *wish);
+/* The private key, wrapped under `transport`, into `into`; and back into a store. What the engine promises: engine.h. */
+int ks_store_wrap(struct ks_store *store, struct ks_set *into, const struct ks_item *key,
+		  const struct ks_secret *transport);
+int ks_store_unwrap(struct ks_store *store, const struct ks_item *wrapped, const struct ks_secret *transport,
+		    bool extractable);
 int ks_store_admin(struct ks_store *store, const struct ks_admin *admin);
 
 struct ks_record;	/* history.h */
