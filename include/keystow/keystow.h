@@ -109,6 +109,7 @@ enum ks_ask {
 	KS_ASK_CONTEXT_PIN,	/* PIN again, for one signature (CKA_ALWAYS_AUTHENTICATE) */
 	KS_ASK_PASSWORD,	/* password of a file store */
 	KS_ASK_KEY_PASSWORD,	/* password of one key inside a store */
+	KS_ASK_SHARE,		/* a custodian's share of a backup's key */
 };
 
 struct ks_question {

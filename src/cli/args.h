@@ -40,6 +40,8 @@ enum verb {
 	VERB_TOKEN_PIN,
 	VERB_TOKEN_DOCTOR,
 	VERB_TOKEN_BENCH,
+	VERB_TOKEN_BACKUP,
+	VERB_TOKEN_RESTORE,
 	VERB_HELP,
 	VERB_COMPLETION,
 	VERB_COUNT,
@@ -56,14 +58,14 @@ struct options {
 	bool dry_run, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
 		unblock, officer, write, always_authenticate, wrap_with_trusted;
 	bool no_password, tree, as_uri;
-	unsigned verbose, days, wait, seconds;
+	unsigned verbose, days, wait, seconds, shares, threshold;
 	uint64_t max_iterations;
 	int64_t expires_within; /* seconds; 0 = not asked */
 	struct ks_keyspec type;
 	const char *trace; /* file, "" = standard error */
 	const char *config, *engine, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
-	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors;
-	struct words san;
+	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors, *to;
+	struct words san, share;
 };
 
 enum option_kind {

@@ -222,6 +222,32 @@ const struct command commands[] = {
 			       "keystow token bench @hsm --write --seconds 5\n"
 			       "keystow token bench @hsm --write --json",
 			       token_bench_run },
+	[VERB_TOKEN_BACKUP] = { "token backup", "wrap a token's keys and share out the key that opens them", "TOKEN", VALUE_STORE,
+				false, 1, 1,
+				"Writes a backup of the token, or of the entry that is named: its private keys as the token wraps "
+				"them, and their public keys and certificates. The key that opens it is split: each custodian gets "
+				"one share file (-o FILE gives FILE.share-1 and so on, or name each with --share), any --threshold of "
+				"them open the backup together, and fewer give nothing. Each key is tried out before the backup "
+				"counts.\n"
+				"Only keys made with --allow-extractable can leave their token, and only wrapped; all others stay "
+				"where they are, and each is named. Beside such a key put a second one on a second device: keystow enroll.",
+				"keystow token backup pkcs11:token=usbhsm -o usbhsm.backup --shares 5 --threshold 3\n"
+				"keystow token backup 'pkcs11:token=usbhsm;object=my_key3' -o my_key3.backup --dry-run\n"
+				"keystow token backup @hsm -o hsm.backup --shares 2 --threshold 2 --share /media/ann/hsm --share "
+				"/media/bob/hsm",
+				token_backup_run },
+	[VERB_TOKEN_RESTORE] = { "token restore", "put a backup's keys into a token", "FILE", VALUE_FILE, false, 1, 1,
+				 "Restores the keys and certificates of a backup into the token of --to. Shares come from the files "
+				 "of --share; those that are missing are typed at the terminal, each the long line of its file. The "
+				 "backup and every share are checked first, and each key has signed something before the next one is "
+				 "restored. What is there already stays; run again, it goes on where it stopped.\n"
+				 "A restored key cannot be taken out of the new token any more, unless --allow-extractable is given; "
+				 "the backup goes on to restore it elsewhere.",
+				 "keystow token restore usbhsm.backup --to pkcs11:token=spare --share a.share --share b.share --share "
+				 "c.share\n"
+				 "keystow token restore usbhsm.backup --to pkcs11:token=spare\n"
+				 "keystow token restore usbhsm.backup --to @spare --dry-run",
+				 token_restore_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
 			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "

@@ -30,6 +30,8 @@ int token_init_run(struct run *run);
 int token_pin_run(struct run *run);
 int token_doctor_run(struct run *run);
 int token_bench_run(struct run *run);
+int token_backup_run(struct run *run);
+int token_restore_run(struct run *run);
 int help_run(struct run *run);
 int completion_run(struct run *run);
 

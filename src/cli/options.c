@@ -9,7 +9,7 @@
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
 #define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | IN(TOKEN_BENCH) | \
-	 IN(CA_INIT))
+	 IN(TOKEN_BACKUP) | IN(CA_INIT))
 #define AT(field) offsetof(struct options, field)
 
 const struct option_row option_rows[] = {
@@ -19,8 +19,8 @@ const struct option_row option_rows[] = {
 	{ "all", 'a', OPTION_FLAG, NULL, VALUE_NONE, "show trusted CAs one by one too, also when no store is named",
 	  AT(all), IN(LIST) },
 	{ "allow-extractable", 0, OPTION_FLAG, NULL, VALUE_NONE,
-	  "accept a token that can only make keys which may be taken out again", AT(allow_extractable),
-	  IN(GENERATE) | IN(ENROLL) },
+	  "the key may be taken out of its token again, wrapped: only such keys can be backed up", AT(allow_extractable),
+	  IN(GENERATE) | IN(ENROLL) | IN(TOKEN_RESTORE) },
 	{ "allow-last-try", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "spend the last PIN try of a token (asks on a terminal only)", AT(allow_last_try), EVERYWHERE },
 	{ "allow-shrink", 0, OPTION_FLAG, NULL, VALUE_NONE, "merge a bundle that lost more than 20 % since last time",
@@ -43,7 +43,8 @@ const struct option_row option_rows[] = {
 	{ "decrypt", 0, OPTION_FLAG, NULL, VALUE_NONE, "the RSA key may decrypt too, not only sign", AT(decrypt),
 	  IN(GENERATE) },
 	{ "dry-run", 'n', OPTION_FLAG, NULL, VALUE_NONE, "show what would change, change nothing", AT(dry_run),
-	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) },
+	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
+		  IN(TOKEN_RESTORE) },
 	{ "engine", 0, OPTION_TEXT, "NAME", VALUE_NONE, "how tokens are reached: pkcs11 (keystow's own) or libp11", AT(engine),
 	  EVERYWHERE },
 	{ "expires-within", 0, OPTION_PERIOD, "PERIOD", VALUE_NONE,
@@ -75,7 +76,7 @@ const struct option_row option_rows[] = {
 	{ "officer", 0, OPTION_FLAG, NULL, VALUE_NONE, "change the security officer's own PIN", AT(officer),
 	  IN(TOKEN_PIN) },
 	{ "output", 'o', OPTION_TEXT, "FILE", VALUE_FILE, "write the result to FILE (- is standard output)", AT(output),
-	  IN(REQUEST) | IN(CA_SIGN) },
+	  IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) },
 	{ "pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the first store comes from: prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND",
 	  AT(pin_source), STORES },
@@ -84,25 +85,33 @@ const struct option_row option_rows[] = {
 	{ "quiet", 'q', OPTION_FLAG, NULL, VALUE_NONE, "no notes and no table; the exit code is the answer", AT(quiet),
 	  EVERYWHERE },
 	{ "replace", 0, OPTION_FLAG, NULL, VALUE_NONE, "what has that name already is replaced", AT(replace),
-	  IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REQUEST) | IN(CA_SIGN) },
+	  IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) },
 	{ "restore", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "put back certificates of the bundle that were deleted from the store", AT(restore), IN(MERGE) },
 	{ "san", 0, OPTION_WORDS, "KIND:VALUE", VALUE_NONE,
 	  "subject alternative name: dns:, email:, ip:, uri: or upn:; may be repeated", AT(san),
 	  IN(REQUEST) | IN(ENROLL) | IN(CA_SIGN) },
 	{ "seconds", 0, OPTION_NUMBER, "N", VALUE_NONE, "how long each kind of key signs (2)", AT(seconds), IN(TOKEN_BENCH) },
+	{ "share", 0, OPTION_WORDS, "FILE", VALUE_FILE, "file of one custodian's share; may be repeated", AT(share),
+	  IN(TOKEN_BACKUP) | IN(TOKEN_RESTORE) },
+	{ "shares", 0, OPTION_NUMBER, "N", VALUE_NONE, "custodians that get a share of the backup's key (5)", AT(shares),
+	  IN(TOKEN_BACKUP) },
 	{ "skip-damaged", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "merge the sound certificates of a bundle that has damaged ones", AT(skip_damaged), IN(MERGE) },
 	{ "so-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE, "where the security officer's PIN comes from",
 	  AT(so_pin_source), IN(TOKEN_INIT) | IN(TOKEN_PIN) },
 	{ "strict", 0, OPTION_FLAG, NULL, VALUE_NONE, "refuse when the target cannot hold everything", AT(strict),
-	  IN(COPY) | IN(MERGE) },
+	  IN(COPY) | IN(MERGE) | IN(TOKEN_BACKUP) },
 	{ "subject", 0, OPTION_TEXT, "DN", VALUE_NONE,
 	  "subject name, in the order of the certificate: CN=name,O=organisation,C=GB", AT(subject),
 	  IN(REQUEST) | IN(ENROLL) | IN(CA_INIT) | IN(CA_SIGN) },
+	{ "threshold", 0, OPTION_NUMBER, "M", VALUE_NONE, "shares that open the backup together (3)", AT(threshold),
+	  IN(TOKEN_BACKUP) },
+	{ "to", 0, OPTION_TEXT, "TOKEN", VALUE_STORE, "the token that the keys are restored into", AT(to),
+	  IN(TOKEN_RESTORE) },
 	{ "to-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the target store comes from", AT(to_pin_source),
-	  IN(COPY) | IN(DIFF) | IN(INSTALL) | IN(MERGE) },
+	  IN(COPY) | IN(DIFF) | IN(INSTALL) | IN(MERGE) | IN(TOKEN_RESTORE) },
 	{ "trace", 0, OPTION_MAYBE, NULL, VALUE_NONE,
 	  "tell every call into a PKCS#11 module on standard error, or with --trace=FILE behind what FILE has; secrets are "
 	  "masked",

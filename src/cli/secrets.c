@@ -32,7 +32,9 @@ static struct kept_secret kept[KEPT];
 
 /* ---- file: ---- */
 
-static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *path)
+typedef int reader(struct ks_secret *into, struct ks_ctx *ctx, int fd, const char *what);
+
+static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *path, reader *read_from)
 {
 	struct stat facts;
 	ks_auto_mem char *what = NULL;
@@ -52,9 +54,14 @@ static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *pat
 	else if (asprintf(&what, "the secret's file %s", path) < 0)
 		rc = ks_nomem(ctx);
 	else
-		rc = ks_secret_read(into, ctx, fd, what);
+		rc = read_from(into, ctx, fd, what);
 	close(fd);
 	return rc;
+}
+
+static int line_from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *path)
+{
+	return from_file(into, ctx, path, ks_secret_read);
 }
 
 /* ---- fd: ---- */
@@ -147,7 +154,7 @@ struct source_row {
 };
 
 static const struct source_row sources[] = {
-	{ "file:", false, from_file },
+	{ "file:", false, line_from_file },
 	{ "fd:", true, from_descriptor },
 	{ "env:", true, from_environment },
 	{ "cmd:", false, from_command },
@@ -191,6 +198,7 @@ static void prompt_text(char out[512], const struct ks_question *question)
 		[KS_ASK_CONTEXT_PIN] = "PIN for this signature",
 		[KS_ASK_PASSWORD] = "password",
 		[KS_ASK_KEY_PASSWORD] = "password of the key",
+		[KS_ASK_SHARE] = "share",
 	};
 	ks_auto_mem char *label = question->label ? ks_text_show(ks_bytes_of(question->label)) : NULL;
 	ks_auto_mem char *serial = question->serial ? ks_text_show(ks_bytes_of(question->serial)) : NULL;
@@ -227,6 +235,8 @@ static const char *option_of(const struct run *run, const struct ks_question *qu
 		return "--so-pin-source";
 	if (question->ask == KS_ASK_KEY_PASSWORD)
 		return "--key-pin-source";
+	if (question->ask == KS_ASK_SHARE)
+		return "--share";
 	if (takes_option(run, "to-pin-source") && run->args.operands.count > 1)
 		return NULL;
 	return "--pin-source";
@@ -238,6 +248,8 @@ static const char *secret_title(const struct ks_question *question)
 		return question->fresh ? "new security officer's PIN" : "security officer's PIN";
 	if (question->ask == KS_ASK_PASSWORD || question->ask == KS_ASK_KEY_PASSWORD)
 		return question->fresh ? "new password" : "password";
+	if (question->ask == KS_ASK_SHARE)
+		return "share";
 	return question->fresh ? "new PIN" : "PIN";
 }
 
@@ -314,6 +326,20 @@ int secrets_ask(void *user, struct ks_ctx *ctx, const struct ks_question *questi
 	if (!source || strcmp(source, "prompt") == 0)
 		return ask_person(run, ctx, question, into, source != NULL);
 	return read_source(ctx, source, into);
+}
+
+int secrets_file(struct ks_secret **out, struct run *run, const char *path)
+{
+	ks_auto(secret) secret = NULL;
+	int rc;
+
+	rc = ks_secret_new(&secret, run->ctx);
+	if (rc == 0)
+		rc = from_file(secret, run->ctx, path, ks_secret_read_whole);
+	if (rc < 0)
+		return rc;
+	*out = ks_take(secret);
+	return 0;
 }
 
 int secrets_get(struct ks_secret **out, struct run *run, const struct ks_question *question)

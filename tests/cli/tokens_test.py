@@ -7,6 +7,7 @@ import shlex
 import sys
 
 from story import PIN, SOFTHSM, Skip, claim, tell
+from story import PIN, SOFTHSM, Skip, claim, ended, tell
 
 P = ("--pin-source", "file:pin")
 
@@ -100,6 +101,63 @@ def token_pin_changes_and_unblocks(story):
 @claim
 def token_pin_prints_a_golden_document(story):
     story.golden("token pin", "token", "pin", story.token(), *P, "--new-pin-source", "file:pin")
+
+
+def backed_up(story):
+    """A token with one key that may leave, and its backup under two shares."""
+    token = story.token()
+    story.ok("generate", f"{token};object=k", "--type", "p256", "--allow-extractable", *P)
+    if "libgfshare" in story.run("token", "backup", token, *P, "-o", "b", "--shares", "2").err:
+        raise Skip("libgfshare is not there")
+    return token
+
+
+@claim
+def token_backup_prints_a_golden_document(story):
+    token = backed_up(story)
+    story.golden("token backup", "token", "backup", token, *P, "-o", "b", "--shares", "2", "--threshold", "2", "--replace")
+
+
+@claim
+def token_backup_fails_in_words(story):
+    token = backed_up(story)
+    story.fails(9, 902, "token", "backup", token, *P, "-o", "b")
+    story.fails(2, 201, "token", "backup", token, *P)
+    story.fails(2, 201, "token", "backup", token, *P, "-o", "c", "--shares", "2", "--threshold", "3")
+    story.fails(2, 201, "token", "backup", token, *P, "-o", "c", "--shares", "2", "--share", "one")
+    story.fails(2, 201, "token", "backup", "b", "-o", "c")
+    story.ok("generate", f"{token};object=stays", *P)
+    story.fails(6, 610, "token", "backup", f"{token};object=stays", *P, "-o", "c")
+    assert not story.has("c") and not story.has("c.share-1")
+
+
+@claim
+def token_restore_prints_a_golden_document(story):
+    backed_up(story)
+    story.golden("token restore", "token", "restore", "b", "--to", story.token("second"), "--to-pin-source", "file:pin",
+                 "--share", "b.share-2", "--share", "b.share-1")
+
+
+@claim
+def token_restore_fails_in_words(story):
+    token = backed_up(story)
+    to = ["--to", token, "--to-pin-source", "file:pin"]
+    story.fails(4, 403, "token", "restore", "b", *to, "--share", "b.share-2")
+    story.fails(2, 201, "token", "restore", "b", "--share", "b.share-2")
+    story.fails(7, 705, "token", "restore", "pin", *to)
+    story.fails(3, 301, "token", "restore", "absent", *to)
+
+
+@claim
+def shares_that_no_file_holds_are_typed(story):
+    backed_up(story)
+    line = story.read("b.share-2").decode().splitlines()[-2]
+    spare = story.token("second")
+    child = story.terminal("token", "restore", "b", "--to", spare, "--to-pin-source", "file:pin", "--share", "b.share-1")
+    child.expect_exact("share for b (2 of 2): ")
+    child.sendline(line)
+    code, text = ended(child)
+    assert code == 0 and "private key" in text and line not in text, text
 
 
 @claim
