@@ -6,7 +6,6 @@ import re
 import shlex
 import sys
 
-from story import PIN, SOFTHSM, Skip, claim, tell
 from story import PIN, SOFTHSM, Skip, claim, ended, tell
 
 P = ("--pin-source", "file:pin")
