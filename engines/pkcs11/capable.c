@@ -21,12 +21,12 @@ static const struct kind {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-struct listed {
+struct ks_p11_listed {
 	bool makes[KINDS], sized[KINDS];
 	CK_MECHANISM_INFO info[KINDS];
 };
 
-static void sizes_ask(struct listed *listed, const struct ks_p11_token *token, size_t kind)
+static void sizes_ask(struct ks_p11_listed *listed, const struct ks_p11_token *token, size_t kind)
 {
 	CK_MECHANISM_INFO *info = &listed->info[kind];
 
@@ -35,13 +35,13 @@ static void sizes_ask(struct listed *listed, const struct ks_p11_token *token, s
 				      info->ulMinKeySize <= info->ulMaxKeySize && info->ulMaxKeySize <= 65536;
 }
 
-static int list_ask(struct listed *listed, const struct ks_p11_token *token)
+static int list_ask(struct ks_p11_listed *listed, const struct ks_p11_token *token)
 {
 	ks_auto_mem CK_MECHANISM_TYPE *types = NULL;
 	size_t count = 0;
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_mechanisms(&token->on, token->slot, &types, &count));
 
-	*listed = (struct listed){ 0 };
+	*listed = (struct ks_p11_listed){ 0 };
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		for (size_t kind = 0; kind < KINDS; kind++)
 			listed->makes[kind] = listed->makes[kind] || types[i] == kinds[kind].makes;
@@ -49,7 +49,7 @@ static int list_ask(struct listed *listed, const struct ks_p11_token *token)
 	return rc;
 }
 
-static int kinds_tell(char **out, const struct listed *listed)
+static int kinds_tell(char **out, const struct ks_p11_listed *listed)
 {
 	ks_auto(buffer) text = ks_buffer_new(256);
 
@@ -67,28 +67,42 @@ static int kinds_tell(char **out, const struct listed *listed)
 	return *out ? 0 : KS_ENOMEM;
 }
 
-int ks_p11_capable_kinds(char **out, const struct ks_p11_token *token)
+/* Asked once: a token's list does not change while it is there. */
+static int listed_of(const struct ks_p11_listed **out, struct ks_p11_token *token)
 {
-	struct listed listed;
-	int rc = list_ask(&listed, token);
+	struct ks_p11_listed listed;
+	int rc = token->listed ? 0 : list_ask(&listed, token);
 
-	for (size_t kind = 0; rc == 0 && kind < KINDS; kind++) {
+	for (size_t kind = 0; rc == 0 && !token->listed && kind < KINDS; kind++) {
 		if (listed.makes[kind])
 			sizes_ask(&listed, token, kind);
 	}
-	return rc < 0 ? rc : kinds_tell(out, &listed);
+	if (rc < 0)
+		return rc;
+	if (!token->listed) {
+		token->listed = malloc(sizeof(listed));
+		if (!token->listed)
+			return ks_nomem(token->ctx);
+		*token->listed = listed;
+	}
+	*out = token->listed;
+	return 0;
 }
 
-static int refuse(const struct ks_p11_token *token, struct listed *listed, const struct ks_keyspec *spec, size_t asked)
+int ks_p11_capable_kinds(char **out, struct ks_p11_token *token)
+{
+	const struct ks_p11_listed *listed = NULL;
+	int rc = listed_of(&listed, token);
+
+	return rc < 0 ? rc : kinds_tell(out, listed);
+}
+
+static int refuse(const struct ks_p11_token *token, const struct ks_p11_listed *listed, const struct ks_keyspec *spec)
 {
 	ks_auto_mem char *others = NULL;
 	char title[32];
 	int rc;
 
-	for (size_t kind = 0; kind < KINDS; kind++) {
-		if (listed->makes[kind] && kind != asked)
-			sizes_ask(listed, token, kind);
-	}
 	ks_keyspec_title(title, spec);
 	if (kinds_tell(&others, listed) < 0)
 		return ks_nomem(token->ctx);
@@ -98,21 +112,20 @@ static int refuse(const struct ks_p11_token *token, struct listed *listed, const
 	return ks_hint(token->ctx, rc, "it says that it makes %s: choose with --type", others);
 }
 
-int ks_p11_capable_make(const struct ks_p11_token *token, const struct ks_keyspec *spec)
+int ks_p11_capable_make(struct ks_p11_token *token, const struct ks_keyspec *spec)
 {
-	struct listed listed;
+	const struct ks_p11_listed *listed = NULL;
 	size_t kind = 0;
-	int rc = list_ask(&listed, token);
+	int rc = listed_of(&listed, token);
 
 	while (kind < KINDS && kinds[kind].type != spec->type)
 		kind++;
 	if (rc < 0 || kind == KINDS)
 		return rc;
-	if (!listed.makes[kind])
-		return refuse(token, &listed, spec, kind);
-	sizes_ask(&listed, token, kind);
-	if (listed.sized[kind] &&
-	    (spec->bits > listed.info[kind].ulMaxKeySize || spec->bits < listed.info[kind].ulMinKeySize))
-		return refuse(token, &listed, spec, kind);
+	if (!listed->makes[kind])
+		return refuse(token, listed, spec);
+	if (listed->sized[kind] &&
+	    (spec->bits > listed->info[kind].ulMaxKeySize || spec->bits < listed->info[kind].ulMinKeySize))
+		return refuse(token, listed, spec);
 	return 0;
 }

@@ -95,7 +95,7 @@ static int pin_told(struct ks_findings *into, const struct ks_p11_token *token)
 	return rc;
 }
 
-static int mechanisms_told(struct ks_findings *into, const struct ks_p11_token *token)
+static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
 {
 	ks_auto_mem CK_MECHANISM_TYPE *types = NULL;
 	ks_auto(buffer) names = ks_buffer_new(KS_P11_MECHANISMS * 40);

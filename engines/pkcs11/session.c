@@ -118,6 +118,7 @@ static void token_free(struct ks_p11_token *token)
 	pthread_mutex_destroy(&token->lock);
 	pthread_mutex_destroy(&token->person);
 	pthread_cond_destroy(&token->given_back);
+	free(token->listed);
 	free(token->asked_as);
 	free(token->pin_source);
 	free(token->pool);

@@ -36,6 +36,7 @@ struct ks_p11_token {
 	char *label, *serial; /* padding taken off; bytes of the token, not safe to show */
 	char *manufacturer, *model;
 	unsigned quirks; /* enum ks_p11_quirk */
+	struct ks_p11_listed *listed; /* the keys that it says it makes, once somebody asked */
 	char *shown; /* label, safe to show; the slot for a token without one */
 	char *uri; /* canonical: token, serial, manufacturer, model */
 	pthread_mutex_t lock; /* of the pool, and of `info` where other threads than the context's look at it */
