@@ -191,11 +191,30 @@ static void start(void)
 
 /* ---- what a module may have changed while it started ---- */
 
-/* Where files are written, and with which mode. */
+#define ABOVE 64 /* descriptors that nobody closes by counting from 3 */
+
+/* Where files are written, with which mode, and where words go. */
 static struct {
 	mode_t mask;
 	int folder; /* -1 = could not be opened */
-} place = { .folder = -1 };
+	int streams[3]; /* the same as 0, 1 and 2 */
+} place = { .folder = -1, .streams = { -1, -1, -1 } };
+
+static void place_remember(void)
+{
+	place.mask = umask(0);
+	umask(place.mask);
+	place.folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (int fd = 0; fd < 3; fd++)
+		place.streams[fd] = fcntl(fd, F_DUPFD_CLOEXEC, ABOVE);
+}
+
+static bool same_file(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
 
 static void listen(struct sigaction before[]);
 
@@ -204,6 +223,11 @@ static void place_restore(void)
 	listen(NULL);
 	signal(SIGPIPE, SIG_IGN);
 	umask(place.mask);
+	/* A module that closed one of them may have opened a file of its own in its place, and that is not ours to write into. */
+	for (int fd = 0; fd < 3; fd++) {
+		if (place.streams[fd] >= 0 && !same_file(fd, place.streams[fd]))
+			dup2(place.streams[fd], fd);
+	}
 	if (place.folder >= 0 && fchdir(place.folder) < 0)
 		put("keystow: the working folder is not there any more\n");
 }
@@ -358,9 +382,7 @@ void watchdog_guard(void)
 	sigaltstack(&alternate, NULL);
 	listen(former);
 	atexit(on_exit_inside);
-	place.mask = umask(0);
-	umask(place.mask);
-	place.folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	place_remember();
 }
 
 void watchdog_last_words(void (*say)(void *user, int status, const char *text, const char *hint), void *user)
