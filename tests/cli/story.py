@@ -191,7 +191,7 @@ class Story:
 def settled(value, folder, key=""):
     """Serial numbers, digests, ids, dates and folders become words; so does what token doctor measured."""
     if isinstance(value, dict):
-        loose = ("mechanisms", "firmware", "hardware") + (("text",) if "check" in value else ()) + (
+        loose = ("mechanisms", "firmware", "hardware") + (("text",) if "level" in value else ()) + (
             ("count", "seconds", "per_second") if "per_second" in value else ())
         return {k: "..." if k in loose else settled(v, folder, k) for k, v in value.items()}
     if isinstance(value, list):
