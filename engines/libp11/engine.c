@@ -76,7 +76,7 @@ static int find_key(PKCS11_KEY **out, const struct ks_item *item)
 		if (!ks_bytes_equal(KS_BYTES(list.keys[i].id, list.keys[i].id_len), item->id) ||
 		    !label_is(list.keys[i].label, item->label))
 			continue;
-		*out = &list.keys[i];
+		*out = list.keys + i;
 		return 0;
 	}
 	return rc < 0 ? rc : ks_fail(token->ctx, KS_ECHANGED, "libp11 no longer finds the key on token %s", token->shown);
