@@ -119,8 +119,10 @@ int ks_shares_split(struct ks_secret **shares, struct ks_ctx *ctx, const struct 
 		return ks_fail_openssl(ctx, KS_EBUG, "no random numbers");
 	for (; rc == 0 && done < count; done += rc == 0)
 		rc = take_share(&shares[done], ctx, context, done, size);
-	while (rc < 0 && done > 0)
-		ks_secret_free(ks_take(shares[--done]));
+	while (rc < 0 && done > 0) {
+		done--;
+		ks_secret_free(ks_take(shares[done]));
+	}
 	return rc;
 }
 
