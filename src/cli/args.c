@@ -376,4 +376,5 @@ void args_free(struct args *args)
 {
 	free(args->operands.words);
 	free(args->options.san.words);
+	free(args->options.share.words);
 }
