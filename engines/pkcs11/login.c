@@ -311,11 +311,15 @@ static int enter(struct ks_p11_token *token, const struct ks_where *where, CK_SE
 {
 	int rc = attempt(token, CKU_USER, where, session, NULL);
 
-	if (rc == 0)
-		rc = login_believe(token, session);
 	token->entered = rc == 0;
-	if (rc == 0)
-		token->who = KS_P11_USER;
+	if (rc < 0)
+		return rc;
+	token->who = KS_P11_USER; /* also when the look is cut short: who came in is logged out again */
+	rc = login_believe(token, session);
+	if (rc == KS_ELIES) {
+		token->entered = false;
+		token->who = KS_P11_NOBODY;
+	}
 	return rc;
 }
 
