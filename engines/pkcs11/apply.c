@@ -283,7 +283,7 @@ static int names_set(const struct applying *applying, CK_OBJECT_HANDLE handle, b
 	rv = ks_p11_set_attributes(&token->on, applying->session, handle, attributes, count);
 	if (rv == CKR_ARGUMENTS_BAD && public_half && (token->quirks & KS_P11_PUBLIC_FOLLOWS))
 		return ks_p11_snapshot_rename(token, handle, label, id);
-	for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++)
+	for (CK_ULONG i = 0; rv == CKR_OK && i < count && !(token->quirks & KS_P11_LATE_NAMES); i++)
 		rv = name_kept(applying, handle, &attributes[i]);
 	if (rv != CKR_OK)
 		return ks_p11_failed(token->ctx, &token->on, rv);

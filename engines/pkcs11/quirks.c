@@ -18,14 +18,16 @@ static const struct row {
 	/*
 	 * NSS softoken 3.87 (sql and dbm). Every token says 0000000000000000. A certificate under a label that another subject has is
 	 * refused (CKR_ATTRIBUTE_VALUE_INVALID), as is (CKR_GENERAL_ERROR) a second one of an issuer and serial number. CKA_LOCAL is
-	 * false for keys that it made. A dbm database (key3.db) gives both halves the hash of their public value as CKA_ID.
+	 * false for keys that it made. A dbm database (key3.db) gives both halves the hash of their public value as CKA_ID, and reads a new
+	 * label of theirs back as the old one until it is opened anew.
 	 */
 	{ "Mozilla Foundation",
 	  "Mozilla Foundation",
 	  "NSS 3",
 	  { 0, 0 },
 	  { 0, 0 },
-	  KS_P11_NO_SERIAL | KS_P11_NICKNAME_ONCE | KS_P11_CERTIFICATE_ONCE | KS_P11_OWN_IDS | KS_P11_ORIGIN_UNTOLD },
+	  KS_P11_NO_SERIAL | KS_P11_NICKNAME_ONCE | KS_P11_CERTIFICATE_ONCE | KS_P11_OWN_IDS | KS_P11_ORIGIN_UNTOLD |
+		  KS_P11_LATE_NAMES },
 	/*
 	 * tpm2-pkcs11 1.9 over swtpm. The token's manufacturer is the maker of the TPM, so only the library tells. Serial all zero.
 	 * A template with CKA_ENCRYPT false and its like ends in CKR_GENERAL_ERROR ("attr mismatch: 0x10a" on its log) after the key
@@ -65,6 +67,7 @@ static const struct {
 	{ KS_P11_NICKNAME_ONCE, "one label on certificates belongs to one subject" },
 	{ KS_P11_CERTIFICATE_ONCE, "it keeps one certificate for each issuer and serial number" },
 	{ KS_P11_OWN_IDS, "it may give a new key an id of its own" },
+	{ KS_P11_LATE_NAMES, "a new name may be seen only when it is opened anew" },
 	{ KS_P11_ORIGIN_UNTOLD, "it does not tell whether a key was made in it" },
 	{ KS_P11_LATE_TRUTH, "what it says of a new key is right only when it is opened anew" },
 	{ KS_P11_CERTIFICATE_GOES, "a certificate vanishes together with its private key" },

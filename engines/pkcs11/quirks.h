@@ -28,6 +28,7 @@ enum ks_p11_quirk {
 		1 << 12, /* a second certificate of an id is refused, so a new one has to wait for the old to go */
 	KS_P11_PUBLIC_FOLLOWS = 1 << 13, /* a public key is a view of its certificate: it is renamed by renaming that */
 	KS_P11_OFFICER_LATE = 1 << 14, /* the officer's login believes every PIN; what needs it finds out */
+	KS_P11_LATE_NAMES = 1 << 15, /* a new name is read back right only after the module was started again */
 	KS_P11_SILENT_LOCK = 1 << 11, /* locks after some wrong PINs, and no flag warns before */
 };
 
