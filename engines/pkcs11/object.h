@@ -44,6 +44,8 @@ const struct ks_p11_object *ks_p11_snapshot_at(const struct ks_p11_token *token,
 bool ks_p11_snapshot_has(const struct ks_p11_token *token, CK_OBJECT_HANDLE handle, size_t first);
 /* Was it made while somebody was logged in, so that private objects are in it, and in this life of the token? */
 bool ks_p11_snapshot_whole(const struct ks_p11_token *token);
+/* The token's life in which its handles hold; the present one when nothing was looked at yet. */
+unsigned ks_p11_snapshot_life(const struct ks_p11_token *token);
 /* The next object behind `after` (NULL = from the start) with that id / public key; NULL = no more. */
 const struct ks_p11_object *ks_p11_by_id(const struct ks_p11_token *token, struct ks_bytes id,
 					 const struct ks_p11_object *after);
