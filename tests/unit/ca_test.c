@@ -125,7 +125,7 @@ static int verify_strictly(struct ks_ca *ca, struct ks_buffer *der, int purpose)
 	X509_STORE_CTX_set_purpose(check, purpose);
 	good = X509_verify_cert(check);
 	if (good != 1)
-		print_message("%s\n", X509_verify_cert_error_string(X509_STORE_CTX_get_error(check)));
+		print_message("# %s\n", X509_verify_cert_error_string(X509_STORE_CTX_get_error(check)));
 	X509_STORE_CTX_free(check);
 	X509_STORE_free(trusted);
 	return good;
