@@ -451,7 +451,7 @@ def main():
             kills, errors = kills + done[0], errors + done[1]
         notices(tap, pool, keystow, top)
         if not options.verb:
-            tap.tell(f"{kills} kill points in all, at least 1,000", [] if kills >= 1000 or options.kills else [f"only {kills}"])
+            tap.tell(f"{kills} kill points in all, at least 1,000", [] if kills >= 1000 else [f"only {kills}"])
             os.makedirs(os.path.join(top, "full-verbs"))
             full_disk(tap, keystow, top)
             many_writers(tap, keystow, top)
