@@ -106,6 +106,10 @@ struct ks_engine {
 	/* Adds the new key's private and public items to `into`. Read back and checked; on failure nothing stays, or what stays
 	 * is named in the sentence together with the command that removes it. */
 	int (*generate)(void *state, struct ks_set *into, const struct ks_generate *wish);
+	/* Could it make such a key pair? 0, or KS_EUNABLE with what it makes instead. Nothing is tried. */
+	int (*makes)(void *state, const struct ks_generate *wish);
+	/* The wish that would make another key like that one: kind, uses and guards, as the device tells them. */
+	int (*like)(void *state, struct ks_generate *out, const struct ks_item *key);
 	int (*apply)(void *state, struct ks_plan *plan, const struct ks_commit *how);
 	int (*admin)(void *state, const struct ks_admin *admin);
 	/* Adds the private key to `into` as the device wraps it under an AES-256 key (backup.h), tried out. */

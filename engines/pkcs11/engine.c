@@ -8,6 +8,7 @@
 #include "admin.h"
 #include "apply.h"
 #include "keygen.h"
+#include "keyuse.h"
 #include "login.h"
 #include "quirks.h"
 #include "wrap.h"
@@ -144,6 +145,28 @@ static int store_generate(void *state, struct ks_set *into, const struct ks_gene
 	return rc;
 }
 
+static int store_makes(void *state, const struct ks_generate *wish)
+{
+	struct ks_p11_store *store = state;
+
+	return ks_p11_makes(store->token, wish);
+}
+
+static int store_like(void *state, struct ks_generate *out, const struct ks_item *key)
+{
+	struct ks_p11_store *store = state;
+	CK_SESSION_HANDLE session;
+	int rc = enter(store);
+
+	if (rc == 0)
+		rc = ks_p11_failed(store->ctx, &store->token->on, ks_p11_session_take(store->token, &session));
+	if (rc < 0)
+		return rc;
+	rc = ks_p11_like(out, store->token, session, key);
+	ks_p11_session_give(store->token, session, rc == KS_EGONE);
+	return rc;
+}
+
 static int store_apply(void *state, struct ks_plan *plan, const struct ks_commit *how)
 {
 	struct ks_p11_store *store = state;
@@ -200,6 +223,8 @@ const struct ks_engine ks_engine_pkcs11 = {
 	.open = store_open,
 	.load = store_load,
 	.generate = store_generate,
+	.makes = store_makes,
+	.like = store_like,
 	.apply = store_apply,
 	.admin = store_admin,
 	.wrap = store_wrap,

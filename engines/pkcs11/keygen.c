@@ -305,13 +305,13 @@ static int choose_id(struct making *making)
 	return 0;
 }
 
-static int check_wish(struct making *making)
+/* The kind of key that is made for the wish, when keystow makes such keys in tokens at all. */
+static int settle_kind(struct ks_keyspec *spec, struct ks_ctx *ctx, const struct ks_generate *wish)
 {
-	struct ks_keyspec *spec = &making->spec;
 	struct ks_bytes curve;
 	char title[32];
 
-	*spec = making->wish->spec;
+	*spec = wish->spec;
 	if (spec->type == KS_KEY_RSA && spec->bits == 0)
 		spec->bits = 2048;
 	if (spec->type == KS_KEY_RSA && spec->bits >= 2048 && spec->bits <= 4096 && spec->bits % 8 == 0)
@@ -319,9 +319,24 @@ static int check_wish(struct making *making)
 	if (spec->type != KS_KEY_RSA && ks_p11_curve(&curve, spec, false) == 0)
 		return 0;
 	ks_keyspec_title(title, spec);
-	return ks_hint(making->token->ctx,
-		       ks_fail(making->token->ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
+	return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
 		       "RSA 2048 to 4096, EC P-256, P-384, P-521 and Ed25519 are made");
+}
+
+static int check_wish(struct ks_keyspec *spec, struct ks_p11_token *token, const struct ks_generate *wish)
+{
+	int rc = settle_kind(spec, token->ctx, wish);
+
+	if (rc == 0)
+		rc = ks_p11_uses_possible(token->ctx, spec, ks_p11_uses_of(wish));
+	return rc < 0 ? rc : ks_p11_capable_make(token, spec);
+}
+
+int ks_p11_makes(struct ks_p11_token *token, const struct ks_generate *wish)
+{
+	struct ks_keyspec spec;
+
+	return check_wish(&spec, token, wish);
 }
 
 int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struct ks_set *into,
@@ -330,12 +345,8 @@ int ks_p11_generate(struct ks_p11_token *token, CK_SESSION_HANDLE session, struc
 	struct making making = { .token = token, .session = session, .wish = wish };
 	char title[32];
 	CK_RV rv;
-	int rc = check_wish(&making);
+	int rc = check_wish(&making.spec, token, wish);
 
-	if (rc == 0)
-		rc = ks_p11_uses_possible(token->ctx, &making.spec, ks_p11_uses_of(wish));
-	if (rc == 0)
-		rc = ks_p11_capable_make(token, &making.spec);
 	if (rc == 0)
 		rc = choose_id(&making);
 	if (rc < 0)

@@ -22,11 +22,17 @@ unsigned ks_p11_uses_of(const struct ks_generate *wish)
 	return wish->uses ? wish->uses : KS_USE_SIGN;
 }
 
+/* What a key of that kind can do at all. */
+static unsigned possible_uses(const struct ks_keyspec *spec)
+{
+	return spec->type == KS_KEY_RSA  ? KS_USE_SIGN | KS_USE_DECRYPT | KS_USE_WRAP
+	       : spec->type == KS_KEY_EC ? KS_USE_SIGN | KS_USE_DERIVE
+					 : KS_USE_SIGN;
+}
+
 int ks_p11_uses_possible(struct ks_ctx *ctx, const struct ks_keyspec *spec, unsigned uses)
 {
-	unsigned possible = spec->type == KS_KEY_RSA  ? KS_USE_SIGN | KS_USE_DECRYPT | KS_USE_WRAP
-			    : spec->type == KS_KEY_EC ? KS_USE_SIGN | KS_USE_DERIVE
-						      : KS_USE_SIGN;
+	unsigned possible = possible_uses(spec);
 	char title[32];
 
 	if (!(uses & ~possible))
@@ -101,5 +107,29 @@ int ks_p11_uses_check(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_
 		tell(token, "wants its PIN for each use");
 	if (wish->wrap_with_trusted && looked.trusted != CK_TRUE)
 		tell(token, "is wrapped by trusted keys only");
+	return 0;
+}
+
+/* SoftHSM 2.6 lets a key decrypt, unwrap and derive whatever its kind, unless its maker said no: what the kind cannot do is left out. */
+int ks_p11_like(struct ks_generate *out, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+		const struct ks_item *key)
+{
+	struct ks_generate wish = { .spec = key->key, .allow_extractable = key->flags & KS_EXTRACTABLE };
+	struct ks_p11_ref ref;
+	struct looked looked;
+	int rc;
+
+	if (!ks_p11_ref_of(&ref, key))
+		return ks_fail(token->ctx, KS_EBUG, "a key that is not of token %s", token->shown);
+	rc = ks_p11_failed(token->ctx, &token->on, look(&looked, token, session, ref.handle));
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < USES; i++) {
+		if (looked.may[i] == CK_TRUE)
+			wish.uses |= ks_p11_uses[i].use & possible_uses(&wish.spec);
+	}
+	wish.always_authenticate = looked.guarded == CK_TRUE;
+	wish.wrap_with_trusted = looked.trusted == CK_TRUE;
+	*out = wish;
 	return 0;
 }

@@ -27,4 +27,7 @@ int ks_p11_uses_possible(struct ks_ctx *ctx, const struct ks_keyspec *spec, unsi
 int ks_p11_uses_check(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key,
 		      const struct ks_generate *wish);
 
+/* The wish that would make another key like the private key that the item is. */
+int ks_p11_like(struct ks_generate *out, struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_item *key);
+
 #endif

@@ -207,6 +207,20 @@ int ks_store_generate(struct ks_item **out_private, struct ks_store *store, cons
 	return ks_fail(store->ctx, KS_EBUG, "%s: the new private key was not given back", store->where->text);
 }
 
+int ks_store_makes(struct ks_store *store, const struct ks_generate *wish)
+{
+	int rc = ks_store_able(store, KS_CAN_GENERATE);
+
+	return rc < 0 ? rc : store->engine->makes(store->state, wish);
+}
+
+int ks_store_like(struct ks_generate *out, struct ks_store *store, const struct ks_item *key)
+{
+	int rc = ks_store_able(store, KS_CAN_GENERATE);
+
+	return rc < 0 ? rc : store->engine->like(store->state, out, key);
+}
+
 int ks_store_wrap(struct ks_store *store, struct ks_set *into, const struct ks_item *key,
 		  const struct ks_secret *transport)
 {

@@ -29,6 +29,10 @@ int ks_store_entries(const struct ks_entries **out, struct ks_store *store);
 /* Can the store do this? KS_EUNABLE with the store's name, what it cannot do, and what to do instead. `what`: enum ks_can. */
 int ks_store_able(struct ks_store *store, unsigned what);
 int ks_store_generate(struct ks_item **out_private, struct ks_store *store, const struct ks_generate *wish);
+/* Could the store make such a key pair inside? 0, or KS_EUNABLE with what it makes instead; nothing is tried. */
+int ks_store_makes(struct ks_store *store, const struct ks_generate *wish);
+/* The wish that would make another key like this private key of the store: kind, uses and guards; neither label nor id. */
+int ks_store_like(struct ks_generate *out, struct ks_store *store, const struct ks_item *key);
 /* The private key, wrapped under `transport`, into `into`; and back into a store. What the engine promises: engine.h. */
 int ks_store_wrap(struct ks_store *store, struct ks_set *into, const struct ks_item *key,
 		  const struct ks_secret *transport);
