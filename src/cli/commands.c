@@ -230,7 +230,7 @@ const struct command commands[] = {
 				"them open the backup together, and fewer give nothing. Each key is tried out before the backup "
 				"counts.\n"
 				"Only keys made with --allow-extractable can leave their token, and only wrapped; all others stay "
-				"where they are, and each is named. Beside such a key put a second one on a second device: keystow enroll.",
+				"where they are, and each is named. Beside such a key put a second one on a second device: keystow token twin.",
 				"keystow token backup pkcs11:token=usbhsm -o usbhsm.backup --shares 5 --threshold 3\n"
 				"keystow token backup 'pkcs11:token=usbhsm;object=my_key3' -o my_key3.backup --dry-run\n"
 				"keystow token backup @hsm -o hsm.backup --shares 2 --threshold 2 --share /media/ann/hsm --share "
@@ -248,6 +248,22 @@ const struct command commands[] = {
 				 "keystow token restore usbhsm.backup --to pkcs11:token=spare\n"
 				 "keystow token restore usbhsm.backup --to @spare --dry-run",
 				 token_restore_run },
+	[VERB_TOKEN_TWIN] = { "token twin", "what a second token lacks to stand in for the first", "FIRST[;object=LABEL] SECOND", VALUE_STORE, false,
+			      2, 2,
+			      "A private key cannot leave its device, so two devices that stand in for each other have two keys, each certified "
+			      "for the same names. Compares the keys of FIRST, or the one that is named, with those of SECOND by label: kind, uses "
+			      "and guards, subject, names, CA, validity and chain. Tells what SECOND lacks, what differs, what only it has, and the "
+			      "commands that make it.\n"
+			      "With --ca it makes what is lacking: the key inside SECOND, a request, a certificate by the profile that the CA's "
+			      "database has for the one on FIRST (--profile for those it does not have), and puts it beside the key. What is "
+			      "there under the same label and is no twin stays, unless its certificate may go: --replace. FIRST is only read. "
+			      "Each token has a source of its own for its PIN. Exit 1 while SECOND is no twin of FIRST.",
+			      "keystow token twin pkcs11:token=left pkcs11:token=right\n"
+			      "keystow token twin @left @right --ca ./ca\n"
+			      "keystow token twin 'pkcs11:token=left;object=web?pin-source=file:left.pin' pkcs11:token=right "
+			      "--to-pin-source file:right.pin --ca ./ca --days 90\n"
+			      "keystow token twin @left @right --ca ./ca --dry-run --json",
+			      token_twin_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
 			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "

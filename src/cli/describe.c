@@ -300,33 +300,47 @@ char *describe_name(const struct described *described)
 
 /* ---- addresses of entries ---- */
 
-static char *token_uri(const struct ks_where *where, const struct described *described)
+/* The token's address with these attributes in place of those that name an object. */
+static char *object_uri(const struct ks_where *where, const CK_ATTRIBUTE *attributes, size_t count)
 {
 	P11KitUri *uri = ks_p11kit.uri_new();
+	char *text = NULL;
+
+	if (uri && ks_p11kit.uri_parse(where->text, P11_KIT_URI_FOR_ANY, uri) == P11_KIT_URI_OK) {
+		ks_p11kit.uri_clear_attributes(uri);
+		for (size_t i = 0; i < count; i++) {
+			if (attributes[i].pValue)
+				ks_p11kit.uri_set_attribute(uri, (CK_ATTRIBUTE *)&attributes[i]);
+		}
+		if (ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, &text) != P11_KIT_URI_OK)
+			text = NULL;
+	}
+	ks_p11kit.uri_free(uri);
+	return text;
+}
+
+char *describe_label_uri(const struct ks_where *where, const char *label)
+{
+	const CK_ATTRIBUTE attribute = { CKA_LABEL, (void *)label, strlen(label) };
+
+	return object_uri(where, &attribute, 1);
+}
+
+static char *token_uri(const struct ks_where *where, const struct described *described)
+{
 	const struct ks_item *head = described->head;
 	CK_OBJECT_CLASS kind = head->kind == KS_PRIVATE_KEY  ? CKO_PRIVATE_KEY
 			       : head->kind == KS_PUBLIC_KEY ? CKO_PUBLIC_KEY
 			       : head->kind == KS_SECRET_KEY ? CKO_SECRET_KEY
 			       : head->kind == KS_OPAQUE     ? CKO_DATA
 							     : CKO_CERTIFICATE;
-	CK_ATTRIBUTE class = { CKA_CLASS, &kind, sizeof(kind) };
-	CK_ATTRIBUTE label = { CKA_LABEL, (void *)described->label.data, described->label.size };
-	CK_ATTRIBUTE id = { CKA_ID, (void *)head->id.data, head->id.size };
-	char *text = NULL;
+	const CK_ATTRIBUTE attributes[] = {
+		{ CKA_LABEL, (void *)described->label.data, described->label.size },
+		{ CKA_ID, (void *)head->id.data, head->id.size },
+		{ CKA_CLASS, &kind, sizeof(kind) },
+	};
 
-	if (uri && ks_p11kit.uri_parse(where->text, P11_KIT_URI_FOR_ANY, uri) == P11_KIT_URI_OK) {
-		ks_p11kit.uri_clear_attributes(uri);
-		if (described->label.data)
-			ks_p11kit.uri_set_attribute(uri, &label);
-		if (head->id.data)
-			ks_p11kit.uri_set_attribute(uri, &id);
-		if (head->kind != KS_OPAQUE || head->flags & KS_PLAIN_DATA)
-			ks_p11kit.uri_set_attribute(uri, &class);
-		if (ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, &text) != P11_KIT_URI_OK)
-			text = NULL;
-	}
-	ks_p11kit.uri_free(uri);
-	return text;
+	return object_uri(where, attributes, head->kind != KS_OPAQUE || head->flags & KS_PLAIN_DATA ? 3 : 2);
 }
 
 char *describe_uri(const struct ks_where *where, const struct described *described)

@@ -39,6 +39,8 @@ json_t *describe_json(struct run *run, const struct ks_where *where, const struc
 char *describe_name(const struct described *described);
 /* The entry's own address: STORE#label, STORE#sha256:..., or the object's URI. New string or NULL. */
 char *describe_uri(const struct ks_where *where, const struct described *described);
+/* The address of the object of that label in a token, whether it is there or not. New string or NULL. */
+char *describe_label_uri(const struct ks_where *where, const char *label);
 /* "in 12 d 2026-12-03" (near, for terminals) or "2026-12-03"; "" without certificate. */
 void describe_expiry(char out[48], const struct described *described, int64_t now, bool near);
 bool describe_expires(const struct described *described, int64_t by);

@@ -24,10 +24,11 @@ static struct ks_keyspec wanted_type(const struct run *run)
 /* "sign,decrypt" as bits; 0 when nothing is wished. */
 static int wanted_uses(unsigned *out, const struct run *run)
 {
-	static const char *const words[] = { "sign", "decrypt", "derive", "wrap", NULL };
-	static const unsigned uses[] = { KS_USE_SIGN, KS_USE_DECRYPT, KS_USE_DERIVE, KS_USE_WRAP };
+	const char *words[8] = { NULL };
 	const char *at = run->options->usage;
 
+	for (size_t n = 0; ks_use_words[n].word; n++)
+		words[n] = ks_use_words[n].word;
 	*out = run->options->decrypt ? KS_USE_SIGN | KS_USE_DECRYPT : 0;
 	while (at) {
 		ks_auto_mem char *word = strndup(at, strcspn(at, ","));
@@ -41,7 +42,7 @@ static int wanted_uses(unsigned *out, const struct run *run)
 				       ks_fail(run->ctx, KS_EUSAGE, "--usage does not know \"%s\"", word ? word : ""),
 				       near ? "did you mean %s?" : "it knows sign, decrypt, derive and wrap%.0s",
 				       near ? near : "");
-		*out |= uses[n];
+		*out |= ks_use_words[n].use;
 		at += strlen(word);
 		at = *at ? at + 1 : NULL;
 	}

@@ -9,7 +9,7 @@
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
 #define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | IN(TOKEN_BENCH) | \
-	 IN(TOKEN_BACKUP) | IN(CA_INIT))
+	 IN(TOKEN_BACKUP) | IN(TOKEN_TWIN) | IN(CA_INIT))
 #define AT(field) offsetof(struct options, field)
 
 const struct option_row option_rows[] = {
@@ -20,7 +20,7 @@ const struct option_row option_rows[] = {
 	  AT(all), IN(LIST) },
 	{ "allow-extractable", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "the key may be taken out of its token again, wrapped: only such keys can be backed up", AT(allow_extractable),
-	  IN(GENERATE) | IN(ENROLL) | IN(TOKEN_RESTORE) },
+	  IN(GENERATE) | IN(ENROLL) | IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) },
 	{ "allow-last-try", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "spend the last PIN try of a token (asks on a terminal only)", AT(allow_last_try), EVERYWHERE },
 	{ "allow-shrink", 0, OPTION_FLAG, NULL, VALUE_NONE, "merge a bundle that lost more than 20 % since last time",
@@ -32,19 +32,19 @@ const struct option_row option_rows[] = {
 	{ "as-uri", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "write not the key but its address, as a PEM file that OpenSSL's provider opens", AT(as_uri), IN(COPY) },
 	{ "ca", 0, OPTION_TEXT, "DIR", VALUE_FOLDER, "folder of the CA, or @name of the configuration", AT(ca),
-	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_LIST) },
+	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_LIST) | IN(TOKEN_TWIN) },
 	{ "ca-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the CA's key comes from", AT(ca_pin_source),
-	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_INIT) },
+	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_INIT) | IN(TOKEN_TWIN) },
 	{ "config", 0, OPTION_TEXT, "FILE", VALUE_FILE, "read this configuration instead of the usual ones", AT(config),
 	  EVERYWHERE },
 	{ "days", 0, OPTION_NUMBER, "N", VALUE_NONE, "days that the certificate is valid", AT(days),
-	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_INIT) },
+	  IN(ENROLL) | IN(CA_SIGN) | IN(CA_INIT) | IN(TOKEN_TWIN) },
 	{ "decrypt", 0, OPTION_FLAG, NULL, VALUE_NONE, "the RSA key may decrypt too, not only sign", AT(decrypt),
 	  IN(GENERATE) },
 	{ "dry-run", 'n', OPTION_FLAG, NULL, VALUE_NONE, "show what would change, change nothing", AT(dry_run),
 	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
-		  IN(TOKEN_RESTORE) },
+		  IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) },
 	{ "engine", 0, OPTION_TEXT, "NAME", VALUE_NONE, "how tokens are reached: pkcs11 (keystow's own) or libp11", AT(engine),
 	  EVERYWHERE },
 	{ "expires-within", 0, OPTION_PERIOD, "PERIOD", VALUE_NONE,
@@ -81,11 +81,13 @@ const struct option_row option_rows[] = {
 	  "where the PIN or password of the first store comes from: prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND",
 	  AT(pin_source), STORES },
 	{ "profile", 0, OPTION_TEXT, "NAME", VALUE_PROFILE,
-	  "what the CA puts into the certificate: keystow help profiles", AT(profile), IN(ENROLL) | IN(CA_SIGN) },
+	  "what the CA puts into the certificate: keystow help profiles", AT(profile),
+	  IN(ENROLL) | IN(CA_SIGN) | IN(TOKEN_TWIN) },
 	{ "quiet", 'q', OPTION_FLAG, NULL, VALUE_NONE, "no notes and no table; the exit code is the answer", AT(quiet),
 	  EVERYWHERE },
 	{ "replace", 0, OPTION_FLAG, NULL, VALUE_NONE, "what has that name already is replaced", AT(replace),
-	  IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) },
+	  IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
+		  IN(TOKEN_TWIN) },
 	{ "restore", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "put back certificates of the bundle that were deleted from the store", AT(restore), IN(MERGE) },
 	{ "san", 0, OPTION_WORDS, "KIND:VALUE", VALUE_NONE,
@@ -111,7 +113,7 @@ const struct option_row option_rows[] = {
 	  IN(TOKEN_RESTORE) },
 	{ "to-pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the target store comes from", AT(to_pin_source),
-	  IN(COPY) | IN(DIFF) | IN(INSTALL) | IN(MERGE) | IN(TOKEN_RESTORE) },
+	  IN(COPY) | IN(DIFF) | IN(INSTALL) | IN(MERGE) | IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) },
 	{ "trace", 0, OPTION_MAYBE, NULL, VALUE_NONE,
 	  "tell every call into a PKCS#11 module on standard error, or with --trace=FILE behind what FILE has; secrets are "
 	  "masked",

@@ -45,7 +45,7 @@ static const char *way_out(struct ks_store *store)
 		       "--import-dkek-share dkek.pbe; then sc-hsm-tool --wrap-key key.wrap --key-reference N, and on the other "
 		       "device --unwrap-key";
 	return "only a key made with keystow generate --allow-extractable can be backed up; beside one that never leaves put "
-	       "a second key on a second token, with a certificate of its own: keystow enroll";
+	       "a second key on a second token, with a certificate of its own: keystow token twin";
 }
 
 static int leave(struct choosing *choosing, struct ks_item *item, const char *why, const char *hint)

@@ -81,14 +81,24 @@ static int find_key(struct ks_item **out, struct run *run, const struct ks_enrol
 	return 0;
 }
 
-static int make_key(struct run *run, struct ks_enroll_job *job)
+/* The key that is made for a job which finds none. */
+static struct ks_generate key_wish(const struct run *run, const struct ks_enroll_job *job)
 {
 	struct ks_generate wish = {
 		.spec = run->wish->spec.type == KS_KEY_UNKNOWN ? run->wish->profile->key : run->wish->spec,
-		.label = ks_bytes_of(job->label),
-		.signs_next = true,
 		.allow_extractable = run->wish->allow_extractable,
 	};
+
+	if (job->make)
+		wish = *job->make;
+	wish.label = ks_bytes_of(job->label);
+	wish.signs_next = true;
+	return wish;
+}
+
+static int make_key(struct run *run, struct ks_enroll_job *job)
+{
+	struct ks_generate wish = key_wish(run, job);
 	struct ks_item *made = NULL;
 	int rc = ks_generate(&made, run->store, &wish, false);
 
@@ -255,7 +265,8 @@ static int decide(struct run *run, struct task *task)
 		return 0;
 	}
 	task->job->result = KS_ENROLL_ISSUED;
-	return ks_request_write(&task->request, run->ctx, task->key, task->subject, task->job->names);
+	rc = ks_request_write(&task->request, run->ctx, task->key, task->subject, task->job->names);
+	return ks_hint(run->ctx, rc, "the key stays; the same command goes on from here");
 }
 
 static int decide_all(struct run *run)
@@ -413,12 +424,21 @@ static int point(struct run *run, struct ks_enroll_job *jobs, size_t count)
 
 /* ---- the whole ---- */
 
+static int subject_of(X509_NAME **out, struct ks_ctx *ctx, const struct ks_enroll_job *job)
+{
+	const unsigned char *at = job->name.data;
+
+	if (job->subject)
+		return ks_name_parse(out, ctx, job->subject);
+	*out = d2i_X509_NAME(NULL, &at, (long)job->name.size);
+	return *out ? 0 : ks_fail_openssl(ctx, KS_EDAMAGED, "the subject cannot be read");
+}
+
 /* What can be refused without a key is refused before one is made. */
 static int check_job(struct run *run, struct task *task, struct ks_enroll_job *job)
 {
-	struct ks_request wished = { .key = run->wish->spec.type == KS_KEY_UNKNOWN ? run->wish->profile->key
-										   : run->wish->spec };
-	int rc = ks_name_parse(&task->subject, run->ctx, job->subject);
+	struct ks_request wished = { .key = key_wish(run, job).spec };
+	int rc = subject_of(&task->subject, run->ctx, job);
 
 	task->job = job;
 	if (rc < 0)
@@ -499,6 +519,8 @@ static int do_all(size_t *done, struct run *run, struct ks_enroll_job *jobs, siz
 
 	if (rc == 0)
 		rc = check_all(run, jobs, count);
+	if (run->wish->dry_run)
+		return rc;
 	while (rc == 0 && *done < count) {
 		size_t size = count - *done < GROUP ? count - *done : GROUP;
 
@@ -518,7 +540,7 @@ int ks_enroll(size_t *done, struct ks_store *store, struct ks_ca *ca, const stru
 
 	*done = 0;
 	rc = do_all(done, &run, jobs, count);
-	if (rc == 0)
+	if (rc == 0 && *done)
 		rc = point(&run, jobs, *done);
 	ks_lookup_free(run.lookup);
 	return rc;

@@ -14,8 +14,10 @@ enum ks_enrolled { KS_ENROLL_NOTHING_TO_DO, KS_ENROLL_INSTALLED, KS_ENROLL_ISSUE
 
 struct ks_enroll_job {
 	const char *label;
-	const char *subject;
+	const char *subject;			/* as it is typed; NULL: `name` is the subject */
+	struct ks_bytes name;			/* DER of a Name */
 	const struct ks_altnames *names;	/* NULL = none */
+	const struct ks_generate *make;		/* kind, uses and guards of a key that is made; NULL = as the wish says */
 	/* results */
 	enum ks_enrolled result;
 	bool made_key;
@@ -27,6 +29,7 @@ struct ks_enroll_wish {
 	unsigned days;
 	bool replace;
 	bool allow_extractable;
+	bool dry_run;			/* what can be refused before a key is made is refused; nothing else happens */
 };
 /*
  * Does all jobs on one open store (KS_WRITE | KS_LOGIN) with one CA, in groups, reporting progress. Stops at the

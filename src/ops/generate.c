@@ -8,7 +8,29 @@
 
 #include <openssl/evp.h>
 
+#include <stdio.h>
 #include <string.h>
+
+/* ---- uses in words ---- */
+
+const struct ks_use_word ks_use_words[] = {
+	{ KS_USE_SIGN, "sign" },
+	{ KS_USE_DECRYPT, "decrypt" },
+	{ KS_USE_DERIVE, "derive" },
+	{ KS_USE_WRAP, "wrap" },
+	{ 0, NULL },
+};
+
+void ks_uses_text(char out[KS_USES_TEXT], unsigned uses)
+{
+	size_t at = 0;
+
+	snprintf(out, KS_USES_TEXT, "nothing");
+	for (const struct ks_use_word *row = ks_use_words; row->word; row++) {
+		if (uses & row->use)
+			at += (size_t)snprintf(out + at, KS_USES_TEXT - at, "%s%s", at ? "," : "", row->word);
+	}
+}
 
 /* ---- is the label free? ---- */
 

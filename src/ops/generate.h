@@ -13,4 +13,14 @@
  */
 int ks_generate(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish, bool replace);
 
+/* The uses of keys as people type them: "sign", "decrypt", ...; ended by a row without a word. */
+struct ks_use_word {
+	unsigned use; /* enum ks_use */
+	const char *word;
+};
+extern const struct ks_use_word ks_use_words[];
+/* "sign,decrypt"; "nothing" for none. */
+#define KS_USES_TEXT 32
+void ks_uses_text(char out[KS_USES_TEXT], unsigned uses);
+
 #endif

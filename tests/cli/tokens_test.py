@@ -147,6 +147,41 @@ def token_restore_fails_in_words(story):
     story.fails(3, 301, "token", "restore", "absent", *to)
 
 
+def stocked_left(story):
+    """A CA, and a token with one entry of it."""
+    left = story.token("left")
+    story.ca()
+    story.ok("enroll", f"{left};object=web", *P, "--ca", "ca", "--subject", "CN=web,O=HW", "--san", "dns:web.example", "--profile", "server")
+    return left, story.token("right")
+
+
+@claim
+def token_twin_makes_what_the_second_token_lacks(story):
+    left, right = stocked_left(story)
+    two = (left, right, *P, "--to-pin-source", "file:pin")
+    assert "lacks its key and certificate" in story.run("token", "twin", *two).out
+    said = story.ok("token", "twin", *two, "--ca", "ca").out
+    assert said == "+ web   EC P-256, CN=web,O=HW   key and certificate made\n", said
+    assert "alike" in story.ok("token", "twin", *two).out
+
+
+@claim
+def token_twin_prints_a_golden_document(story):
+    left, right = stocked_left(story)
+    story.golden("token twin", "token", "twin", left, right, *P, "--to-pin-source", "file:pin", "--ca", "ca", "--dry-run")
+
+
+@claim
+def token_twin_fails_in_words(story):
+    left, right = stocked_left(story)
+    story.fails(2, 201, "token", "twin", left, left, *P)
+    story.fails(2, 201, "token", "twin", left, "p12:a.p12", *P)
+    story.fails(3, 303, "token", "twin", left, "pkcs11:token=absent", *P)
+    story.fails(6, 604, "token", "twin", left, right, *P, "--to-pin-source", "file:pin", "--ca", "ca", "--days", "5000")
+    story.fails(4, 401, "token", "twin", left, right, *P, "--to-pin-source", "file:b.pin", "--ca", "ca")
+    assert "Key" not in story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "right", "-O")
+
+
 @claim
 def shares_that_no_file_holds_are_typed(story):
     backed_up(story)
