@@ -377,4 +377,5 @@ void args_free(struct args *args)
 	free(args->operands.words);
 	free(args->options.san.words);
 	free(args->options.share.words);
+	free(args->options.programs.words);
 }

@@ -66,7 +66,7 @@ struct options {
 	const char *trace; /* file, "" = standard error */
 	const char *config, *engine, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
 	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors, *to;
-	struct words san, share;
+	struct words san, share, programs;
 };
 
 enum option_kind {
@@ -91,6 +91,7 @@ enum value_kind {
 	VALUE_TYPE,
 	VALUE_SOURCE,
 	VALUE_SHELL,
+	VALUE_READER,
 	VALUE_COMMAND
 };
 

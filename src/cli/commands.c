@@ -44,8 +44,12 @@ const struct command commands[] = {
 	[VERB_VERIFY] = { "verify", "whether entries hold together", "STORE[#LABEL]...", VALUE_STORE, false, 1, MANY,
 			  "Checks that key and certificate belong together, that the chain holds up to an anchor, "
 			  "dates, and key strength. With a PIN or "
-			  "password source the key also makes a signature that is verified. Exit 1 when a check fails.",
+			  "password source the key also makes a signature that is verified. Exit 1 when a check fails.\n"
+			  "With --for it tells of each entry whether that program sees it and can use it, why not, and what to do: "
+			  "java (17), nss (3.87), openssl (with keystow's provider), openssl-engine (libp11 0.4.12), ssh (9.2), gnutls "
+			  "(3.7). A token is logged in to then, because its private objects count. Exit 1 when one is of no use there.",
 			  "keystow verify p12:alice.p12\n"
+			  "keystow verify @hsm --for java --for nss\n"
 			  "keystow verify p12:alice.p12#web --anchors /etc/ssl/certs/ca-certificates.crt\n"
 			  "keystow verify 'pkcs11:token=usbhsm;object=my_key3' --pin-source file:usb.pin",
 			  verify_run },

@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "profile.h"
+#include "reader.h"
 #include "text.h"
 #include "where.h"
 
@@ -21,6 +22,9 @@ static void value_words(struct ks_buffer *into, enum value_kind looks)
 			ks_buffer_format(into, "%s ", *word);
 	} else if (looks == VALUE_SOURCE) {
 		ks_buffer_text(into, "prompt file: fd: env: cmd: ");
+	} else if (looks == VALUE_READER) {
+		for (size_t n = 0; ks_reader_nth(n); n++)
+			ks_buffer_format(into, "%s ", ks_reader_name(ks_reader_nth(n)));
 	} else if (looks == VALUE_SHELL) {
 		ks_buffer_text(into, "bash zsh fish ");
 	} else if (looks == VALUE_STORE) {

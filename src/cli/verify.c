@@ -5,6 +5,7 @@
 #include "check.h"
 #include "commands.h"
 #include "describe.h"
+#include "reader.h"
 #include "stores.h"
 #include "text.h"
 #include "where.h"
@@ -25,6 +26,7 @@ static json_t *findings_json(const struct ks_findings *findings)
 		json_t *object = json_object();
 
 		out_set_text(object, "check", finding->check);
+		out_set_text(object, "code", finding->code);
 		json_object_set_new(object, "ok", json_boolean(finding->status == 0));
 		out_set_text(object, "text", finding->text);
 		out_set_text(object, "hint", finding->hint && *finding->hint ? finding->hint : NULL);
@@ -33,9 +35,9 @@ static json_t *findings_json(const struct ks_findings *findings)
 	return list;
 }
 
-static void findings_text(struct run *run, const char *name, const struct ks_findings *findings)
+static void findings_text(struct run *run, const char *name, const char *verdict, const struct ks_findings *findings)
 {
-	out_line(&run->out, "%s  %s", name, findings->bad ? "! does not hold together" : "holds together");
+	out_line(&run->out, "%s  %s", name, verdict);
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct ks_finding *finding = &findings->findings[i];
 		const char *text = finding->text ? finding->text : ks_status_title(finding->status);
@@ -68,7 +70,8 @@ static int verify_one(struct run *run, struct ks_store *store, const struct ks_e
 		json_object_set_new(object, "findings", findings_json(&findings));
 		out_value(&run->out, NULL, object);
 	} else if (rc == 0) {
-		findings_text(run, name ? name : "-", &findings);
+		findings_text(run, name ? name : "-", findings.bad ? "! does not hold together" : "holds together",
+			      &findings);
 	}
 	ks_findings_free(&findings);
 	return rc == 0 && bad ? KS_NO_INVALID : rc;
@@ -106,6 +109,131 @@ static int verify_store(struct run *run, struct ks_store *store, void *user)
 	return rc;
 }
 
+/* ---- with the eyes of other programs ---- */
+
+struct audience {
+	const struct ks_reader *const *readers; /* ended by NULL */
+	struct ks_survey *survey;
+};
+
+static const char *const sights[] = {
+	[KS_USED] = "can be used", [KS_SEEN] = "! is seen, and cannot be used", [KS_UNSEEN] = "! is not seen"
+};
+
+/* One entry and one program; true when it is of use there. */
+static int look_one(bool *used, json_t *list, struct run *run, struct ks_store *store, const struct audience *audience,
+		    const struct ks_entry *entry, const struct ks_reader *reader)
+{
+	struct ks_findings findings = { 0 };
+	struct described described;
+	ks_auto_mem char *name = NULL, *verdict = NULL;
+	enum ks_sight sight;
+	json_t *found;
+	size_t i;
+	int rc = ks_reader_look(&sight, &findings, reader, store, audience->survey, entry);
+
+	describe(&described, entry);
+	name = describe_name(&described);
+	if (rc == 0 && asprintf(&verdict, "%s by %s", sights[sight], ks_reader_title(reader)) < 0)
+		rc = ks_nomem(run->ctx);
+	if (rc == 0) {
+		*used = sight == KS_USED;
+		findings_text(run, name ? name : "-", verdict, &findings);
+		found = findings_json(&findings);
+		for (i = 0; i < json_array_size(found); i++)
+			json_array_append(list, json_array_get(found, i));
+		json_decref(found);
+	}
+	ks_findings_free(&findings);
+	return rc;
+}
+
+static int look_entry(struct run *run, struct ks_store *store, const struct audience *audience,
+		      const struct ks_entry *entry)
+{
+	json_t *object, *findings = json_array(), *used_by = json_array();
+	struct described described;
+	bool all = true;
+	int rc = 0;
+
+	for (const struct ks_reader *const *reader = audience->readers; rc == 0 && *reader; reader++) {
+		bool used = false;
+
+		rc = look_one(&used, findings, run, store, audience, entry, *reader);
+		if (used)
+			json_array_append_new(used_by, json_string(ks_reader_name(*reader)));
+		all &= used;
+	}
+	if (rc == 0 && run->out.json) {
+		describe(&described, entry);
+		object = describe_json(run, store->where, &described);
+		json_object_set_new(object, "ok", json_boolean(all));
+		json_object_set(object, "used_by", used_by);
+		json_object_set(object, "findings", findings);
+		out_value(&run->out, NULL, object);
+	}
+	json_decref(findings);
+	json_decref(used_by);
+	return rc < 0 || all ? rc : KS_NO_INVALID;
+}
+
+static int look_entries(struct run *run, struct ks_store *store, const struct audience *audience,
+			const struct ks_entry *const *entries)
+{
+	int rc = 0, worst = 0;
+
+	for (; rc == 0 && *entries; entries++) {
+		if ((*entries)->other)
+			continue; /* a request or a list is nothing that these programs look for */
+		rc = look_entry(run, store, audience, *entries);
+		if (rc == KS_NO_INVALID) {
+			worst = rc;
+			rc = 0;
+		}
+	}
+	return rc < 0 ? rc : worst;
+}
+
+static int look_store(struct run *run, struct ks_store *store, void *user)
+{
+	ks_auto_mem const struct ks_entry **sorted = NULL;
+	ks_auto(survey) survey = NULL;
+	struct audience audience = { .readers = user };
+	const struct ks_entry *one[2] = { NULL, NULL };
+	int rc = ks_survey_new(&survey, store);
+
+	audience.survey = survey;
+	if (rc == 0)
+		rc = ks_where_names_entry(store->where) ? ks_store_entry(&one[0], store, store->where)
+							: describe_sorted(&sorted, run, store);
+	if (rc < 0)
+		return rc;
+	describe_store(run, store);
+	out_open(&run->out, "entries", '[');
+	rc = look_entries(run, store, &audience, one[0] ? one : sorted);
+	out_close(&run->out);
+	return rc;
+}
+
+static int look_run(struct run *run)
+{
+	const struct words *words = &run->options->programs;
+	ks_auto_mem const struct ks_reader **readers = ks_array(words->count + 1, sizeof(const struct ks_reader *));
+	int rc = readers ? 0 : ks_nomem(run->ctx);
+
+	for (size_t i = 0; rc == 0 && i < words->count; i++)
+		rc = ks_reader_named(&readers[i], run->ctx, words->words[i]);
+	if (rc == 0 && run->options->anchors)
+		rc = ks_hint(run->ctx,
+			     ks_fail(run->ctx, KS_EUSAGE, "--for asks what a program sees, not whom it trusts"),
+			     "leave out --anchors, or --for");
+	if (rc < 0)
+		return rc;
+	stores_begin(run);
+	stores_named(run, 0, run->options->pin_source, KS_READ | KS_LOGIN, look_store, readers);
+	return stores_end(run);
+}
+
 int verify_run(struct run *run)
 {
 	struct inquiry inquiry = { .now = time(NULL) };
@@ -113,6 +241,8 @@ int verify_run(struct run *run)
 	ks_auto(store) anchors = NULL;
 	int rc;
 
+	if (run->options->programs.count)
+		return look_run(run);
 	if (run->options->anchors) {
 		rc = stores_where(&where, run, run->options->anchors, NULL);
 		if (rc == 0)

@@ -10,7 +10,8 @@
 /* One finding of verify. */
 struct ks_finding {
 	int status;		/* 0 = fine; KS_NO_INVALID, KS_NO_EXPIRING, ... */
-	const char *check;	/* "pair", "dates", "key", "signature", "chain" */
+	const char *check;	/* "pair", "dates", "key", "signature", "chain", or a program's word; static */
+	const char *code;	/* which rule of the check; static, NULL = it has one */
 	char *text;
 	char *hint;
 };
@@ -20,6 +21,9 @@ struct ks_findings {
 	bool bad;		/* at least one is not fine */
 };
 void ks_findings_free(struct ks_findings *findings); /* what is inside */
+/* Adds one; KS_ENOMEM, without words. */
+int ks_finding_tell(struct ks_findings *out, int status, const char *check, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 /* Key and certificate belong together (a signature is made and verified when `sign`), the chain holds at `now`, dates, weak keys.
  * `anchors` NULL = the store's own. */
 int ks_verify_entry(struct ks_findings *out, struct ks_store *store, const struct ks_entry *entry, const struct ks_set *anchors,

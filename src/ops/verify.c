@@ -38,27 +38,45 @@ void ks_findings_free(struct ks_findings *findings)
 	*findings = (struct ks_findings){ 0 };
 }
 
-static int find(struct verify *verify, int status, const char *check, const char *hint, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
-static int find(struct verify *verify, int status, const char *check, const char *hint, const char *format, ...)
+static int tell(struct ks_findings *out, int status, const char *check, const char *hint, const char *format,
+		va_list values)
 {
-	struct ks_findings *out = verify->out;
 	struct ks_finding finding = { .status = status, .check = check, .hint = strdup(hint) };
-	va_list values;
-	int size;
+	int size = vasprintf(&finding.text, format, values);
 
-	va_start(values, format);
-	size = vasprintf(&finding.text, format, values);
-	va_end(values);
 	if (size < 0 || !finding.hint ||
 	    ks_array_grow(&out->findings, &out->capacity, out->count + 1, sizeof(*out->findings)) < 0) {
 		free(size < 0 ? NULL : finding.text);
 		free(finding.hint);
-		return ks_nomem(verify->ctx);
+		return KS_ENOMEM;
 	}
 	out->findings[out->count++] = finding;
 	out->bad = out->bad || status != 0;
 	return 0;
+}
+
+int ks_finding_tell(struct ks_findings *out, int status, const char *check, const char *hint, const char *format, ...)
+{
+	va_list values;
+	int rc;
+
+	va_start(values, format);
+	rc = tell(out, status, check, hint, format, values);
+	va_end(values);
+	return rc;
+}
+
+static int find(struct verify *verify, int status, const char *check, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+static int find(struct verify *verify, int status, const char *check, const char *hint, const char *format, ...)
+{
+	va_list values;
+	int rc;
+
+	va_start(values, format);
+	rc = tell(verify->out, status, check, hint, format, values);
+	va_end(values);
+	return rc < 0 ? ks_nomem(verify->ctx) : 0;
 }
 
 /* ---- the pair ---- */

@@ -283,6 +283,29 @@ def verify_tells_a_signature_that_can_be_forged(story):
 
 
 @claim
+def verify_says_for_a_program_whether_it_is_of_use(story):
+    store = story.p12()
+    assert "web  can be used by Java" in story.ok("verify", store, "--for", "java", *A).out
+    found = story.run("verify", "web.key", "--for", "java", "--for", "openssl")
+    assert found.code == 1 and "! java       Java does not read a PEM file" in found.out, found
+    assert "next: keystow copy web.key p12:NEW.p12" in found.out and "can be used by OpenSSL" in found.out, found
+    entry = story.run("verify", "web.key", "--for", "java", "--for", "openssl", "--json").json()["stores"][0]["entries"][0]
+    assert entry["ok"] is False and entry["used_by"] == ["openssl"], entry
+    assert [(f["check"], f["code"], f["ok"]) for f in entry["findings"]] == [("java", "format", False)], entry
+
+
+@claim
+def verify_for_a_program_fails_in_words(story):
+    store = story.p12()
+    assert "did you mean java?" in story.fails(2, 201, "verify", store, "--for", "jav", *A).err
+    story.fails(2, 201, "verify", store, "--for", "java", "--anchors", "web.crt", *A)
+    story.fails(4, 402, "verify", store, "--for", "java", *B)
+    story.fails(3, 301, "verify", f"{store}#nobody", "--for", "java", *A)
+    token = story.token()
+    story.fails(4, 403, "verify", token, "--for", "java")
+
+
+@claim
 def verify_prints_a_golden_document(story):
     enroll(story)
     story.golden("verify", "verify", "p12:enrolled.p12#web", *A)
