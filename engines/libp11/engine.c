@@ -252,6 +252,43 @@ static int unable(struct ks_ctx *ctx, const char *what)
 	return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "libp11 cannot %s", what), "leave --engine libp11 out: keystow's own engine can");
 }
 
+/*
+ * PKCS11_generate_key of libp11 0.4.12 ignores which algorithm it is asked for: EC with 2048 bits silently makes RSA. Its template lets
+ * every key decrypt and unwrap, and leaves it to the token whether it can be taken out. So no key is made that way, RSA neither.
+ */
+static int libp11_makes(void *state, const struct ks_generate *wish)
+{
+	const struct libp11_store *store = state;
+	char title[32];
+	int rc;
+
+	ks_keyspec_title(title, &wish->spec);
+	if (wish->spec.type == KS_KEY_RSA)
+		rc = ks_fail(store->ctx, KS_EUNABLE,
+			     "no %s key is made through libp11: it would let the key decrypt and unwrap, whatever it is for, and "
+			     "does not forbid to take it out",
+			     title);
+	else
+		rc = ks_fail(store->ctx, KS_EUNABLE,
+			     "no %s key is made through libp11: it makes RSA keys, whatever it is asked for", title);
+	return ks_hint(store->ctx, rc, "leave --engine libp11 out to make the key; with it the key can be used then");
+}
+
+static int libp11_generate(void *state, struct ks_set *into, const struct ks_generate *wish)
+{
+	(void)into;
+	return libp11_makes(state, wish);
+}
+
+static int libp11_like(void *state, struct ks_generate *out, const struct ks_item *key)
+{
+	const struct libp11_store *store = state;
+
+	(void)out;
+	(void)key;
+	return unable(store->ctx, "tell what a key is for and how it is guarded");
+}
+
 static int check_change(struct ks_ctx *ctx, const struct ks_change *change)
 {
 	switch (change->what) {
@@ -374,10 +411,14 @@ const struct ks_engine ks_engine_libp11 = {
 	.name = "libp11",
 	.title = "PKCS#11 token, through libp11",
 	.endings = "",
-	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_MANY,
+	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_LABELS | KS_CAN_IDS | KS_CAN_WRITE | KS_CAN_GENERATE |
+	       KS_CAN_MANY,
 	.state_size = sizeof(struct libp11_store),
 	.open = libp11_open,
 	.load = libp11_load,
+	.generate = libp11_generate,
+	.makes = libp11_makes,
+	.like = libp11_like,
 	.apply = libp11_apply,
 	.close = libp11_close,
 };

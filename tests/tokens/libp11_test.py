@@ -77,7 +77,7 @@ def lines(result):
     return sorted(line.split("\t")[:4] for line in result.out.splitlines())
 
 
-with stand.Stand("oracle") as at:
+with stand.Stand("oracle", "spare") as at:
     os.makedirs(at.path("home/config/keystow"), exist_ok=True)  # no configuration: the module comes from p11-kit's
     probe = at.ks("list", URI, "--engine", "libp11")
     if "no engine libp11" in probe.err:
@@ -94,8 +94,16 @@ with stand.Stand("oracle") as at:
     ours, theirs = both(at, "list", "--all", URI)
     tap.ok(ours.rc == theirs.rc == 0 and lines(ours) == lines(theirs) != [], "both list the same entries", f"{ours}\n{theirs}")
     changes(at)
-    got = at.ks("generate", URI + "#new", "--type", "p256", "--engine", "libp11")
-    tap.ok(got.rc == 6 and "libp11" in got.err + got.out, "what libp11 cannot do is refused in words", got)
+    before = at.objects("oracle")
+    for kind, words in (("rsa:2048", "no RSA 2048 key is made through libp11: it would let the key decrypt"), ("p256", "no EC P-256 key is made"),
+                        ("ed25519", "no Ed25519 key is made through libp11: it makes RSA keys, whatever it is asked for")):
+        for got in (at.ks("generate", URI + "#new", "--type", kind, "--engine", "libp11"),
+                    at.ks("enroll", URI + "#new", "--type", kind, "--engine", "libp11", "--ca", at.path("ca"), "--subject", "CN=new",
+                          "--profile", "client")):
+            tap.ok(got.rc == 6 and words in got.err and "leave --engine libp11 out" in got.err and at.objects("oracle") == before,
+                   f"a key {kind} is not made through libp11, which says why and names the way", got)
+    got = at.ks("token", "twin", URI, "pkcs11:token=spare", "--to-pin-source", "file:" + at.path("pin"), "--engine", "libp11")
+    tap.ok(got.rc == 6 and "cannot tell what a key is for" in got.err, "and nothing is compared through it", got)
     got = at.ks("list", URI, "--engine", "libp12")
     tap.ok(got.rc == 2 and "libp11" in got.err, "an engine that does not exist is a usage error with the names", got)
     at.ks("generate", URI + "#modern", "--type", "ed25519")
