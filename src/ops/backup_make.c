@@ -22,7 +22,7 @@ struct choosing {
 	size_t keys, left; /* private keys that go, things that stay behind */
 };
 
-/* A SmartCard-HSM has a way of its own, which no PKCS#11 call of OpenSC 0.23 reaches. */
+/* A SmartCard-HSM has a way of its own, which no PKCS#11 call of OpenSC 0.23 reaches (docs/decisions/0008). */
 static bool is_smartcard_hsm(struct ks_store *store)
 {
 	struct ks_token **tokens = NULL;
@@ -40,10 +40,12 @@ static bool is_smartcard_hsm(struct ks_store *store)
 static const char *way_out(struct ks_store *store)
 {
 	if (is_smartcard_hsm(store))
-		return "a SmartCard-HSM wraps keys under a DKEK of its own, which has to be there before the keys: sc-hsm-tool "
-		       "--create-dkek-share dkek.pbe; sc-hsm-tool --initialize --dkek-shares 1; sc-hsm-tool "
-		       "--import-dkek-share dkek.pbe; then sc-hsm-tool --wrap-key key.wrap --key-reference N, and on the other "
-		       "device --unwrap-key";
+		return "make a twin on a second device with keystow token twin; or let the SmartCard-HSM wrap the key by itself, "
+		       "under a DKEK that must be in both devices before their keys are made (--initialize erases what is there, and "
+		       "the PINs are asked for): sc-hsm-tool --create-dkek-share dkek.pbe; for each device: sc-hsm-tool --initialize "
+		       "--dkek-shares 1 --label NAME; sc-hsm-tool --import-dkek-share dkek.pbe; then with N as the Key ref that is "
+		       "listed, which must not be 0: pkcs15-tool --list-keys; sc-hsm-tool --wrap-key key.wrap --key-reference N; and "
+		       "with the other device: sc-hsm-tool --unwrap-key key.wrap --key-reference N";
 	return "only a key made with keystow generate --allow-extractable can be backed up; beside one that never leaves put "
 	       "a second key on a second token, with a certificate of its own: keystow token twin";
 }

@@ -4,6 +4,7 @@
 wants a login for each signature, a keypad, a card that is pulled again. The ordinary job on it is a row of the matrix."""
 import re
 
+import dkek
 import rig
 import stand
 
@@ -116,4 +117,6 @@ with rig.Rig("vhsm") as at:
         part(at)
 with rig.Rig("vhsm-pin-pad") as at:
     keypad(at)
+with rig.Rig("vhsm") as at:
+    dkek.travel(at, tap, shares_in_files=False)
 tap.done()
