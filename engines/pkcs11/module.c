@@ -114,7 +114,8 @@ static int module_file_check(struct ks_ctx *ctx, const char *shown, const char *
 	if (stat(path, &st) < 0)
 		return module_absent(ctx, shown, path);
 	if (!S_ISREG(st.st_mode))
-		return ks_fail(ctx, KS_EMODULE, "module %s is not a regular file", shown);
+		return ks_hint(ctx, ks_fail(ctx, KS_EMODULE, "module %s is not a regular file", shown),
+			       "name the library itself, such as /usr/lib/softhsm/libsofthsm2.so");
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & S_IWOTH) ||
 	    ((st.st_mode & S_IWGRP) && st.st_gid != 0 && st.st_gid != getegid())) {
 		rc = ks_fail(ctx, KS_EMODULE, "module %s could have been changed by somebody else, so it is not loaded",

@@ -41,7 +41,10 @@ static int from_file(struct ks_secret *into, struct ks_ctx *ctx, const char *pat
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
 
 	if (fd < 0)
-		return ks_fail(ctx, KS_ENOSECRET, "the secret's file %s cannot be opened: %s", path, strerror(errno));
+		return ks_hint(
+			ctx,
+			ks_fail(ctx, KS_ENOSECRET, "the secret's file %s cannot be opened: %s", path, strerror(errno)),
+			"check the path; its first line is the secret, and only its owner may read it");
 	if (fstat(fd, &facts) != 0)
 		rc = ks_fail_errno(ctx, errno, "the secret's file %s cannot be examined", path);
 	else if (!S_ISREG(facts.st_mode))

@@ -7,6 +7,7 @@
 #include "secrets.h"
 #include "stores.h"
 #include "table.h"
+#include "text.h"
 #include "token_where.h"
 #include "where.h"
 
@@ -147,6 +148,52 @@ int token_where(struct ks_where **out, struct run *run, const char *source)
 	return 0;
 }
 
+#define PRESENT_MOST 16
+
+/* The labels of tokens that are there, once as text and once as borrowed words. */
+static void put_present(struct ks_buffer *text, const char **labels, struct ks_token *const *tokens)
+{
+	for (size_t n = 0; *tokens && n < PRESENT_MOST; tokens++) {
+		if (!(*tokens)->initialized || !*(*tokens)->label)
+			continue;
+		ks_buffer_text(text, n ? ", " : "");
+		ks_text_shown(text, ks_bytes_of((*tokens)->label));
+		labels[n++] = (*tokens)->label;
+	}
+}
+
+/* No token fits the address: which are there, and which was probably meant. */
+static int absent(struct run *run, const struct ks_where *where)
+{
+	static const char by_label[] = "pkcs11:token=";
+	struct ks_token **tokens = NULL;
+	ks_auto(buffer) present = ks_buffer_new(4000);
+	const char *labels[PRESENT_MOST + 1] = { NULL }, *text = ks_where_text(where), *near = NULL;
+	int rc;
+
+	if (!present)
+		return ks_nomem(run->ctx);
+	if (ks_tokens(&tokens, run->ctx, NULL, 0) < 0)
+		ks_forgive(run->ctx);
+	else
+		put_present(present, labels, tokens);
+	if (strncmp(text, by_label, sizeof(by_label) - 1) == 0)
+		near = ks_nearest(text + sizeof(by_label) - 1, labels);
+	rc = ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s%s%s", text, present->size ? "; present: " : "",
+		     present->size ? ks_buffer_string(present) : "");
+	if (near)
+		rc = ks_hint(run->ctx, rc,
+			     "did you mean \"%s\"? keystow token list shows the addresses of those that are there",
+			     near);
+	else
+		rc = ks_hint(run->ctx, rc,
+			     present->size ? "keystow token list shows the addresses of those that are there"
+					   : "plug the device in, or name its module with --module; keystow token list "
+					     "shows those that are there");
+	ks_tokens_free(tokens);
+	return rc;
+}
+
 int token_info_run(struct run *run)
 {
 	ks_auto(where) where = NULL;
@@ -170,9 +217,7 @@ int token_info_run(struct run *run)
 			info_text(run, tokens[i]);
 	}
 	out_close(&run->out);
-	rc = tokens[0] ? 0
-		       : ks_hint(run->ctx, ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s", ks_where_text(where)),
-				 "keystow token list shows those that are there");
+	rc = tokens[0] ? 0 : absent(run, where);
 	ks_tokens_free(tokens);
 	return rc;
 }
@@ -240,8 +285,7 @@ int token_the_one(struct ks_token ***out, struct run *run, const struct ks_where
 	if (rc < 0)
 		return rc;
 	if (!tokens[0])
-		rc = ks_hint(run->ctx, ks_fail(run->ctx, KS_ENOTOKEN, "no token fits %s", ks_where_text(where)),
-			     "keystow token list shows those that are there");
+		rc = absent(run, where);
 	else if (tokens[1])
 		rc = several(run, where, tokens);
 	if (rc < 0) {

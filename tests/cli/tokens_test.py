@@ -77,6 +77,20 @@ def token_init_prints_a_golden_document(story):
 
 
 @claim
+def what_cannot_be_found_is_named_with_what_to_do(story):
+    """An address with a slip, an empty computer, a module that is a folder, a PIN in a file that is not there."""
+    story.token()
+    for words in (["info"], ["init", "--label", "x"], ["pin"], ["doctor"]):
+        said = story.fails(3, 303, "token", *words, "pkcs11:token=stori").err
+        assert "present: story" in said and "did you mean \"story\"?" in said, said
+    assert "did you mean" not in story.fails(3, 303, "token", "info", "pkcs11:token=elsewhere").err
+    said = story.fails(8, 801, "token", "list", "--module", story.dir).err
+    assert "is not a regular file" in said and "next: name the library itself" in said, said
+    said = story.fails(4, 403, "token", "pin", "pkcs11:token=story", "--pin-source", "file:absent", "--new-pin-source", "file:pin").err
+    assert "cannot be opened" in said and "next: check the path" in said, said
+
+
+@claim
 def token_init_fails_in_words(story):
     token = story.token()
     story.ok("generate", f"{token};object=k1", *P)
