@@ -50,6 +50,15 @@ int ks_finding_add(struct ks_findings *findings, enum ks_level level, const char
 	return 0;
 }
 
+int ks_finding_failure(struct ks_findings *findings, enum ks_level level, const char *check, struct ks_ctx *ctx, const char *what)
+{
+	const char *next = ks_ctx_hint(ctx);
+	int rc = ks_finding_add(findings, level, check, *next ? next : NULL, "%s: %s", what, ks_ctx_text(ctx));
+
+	ks_forgive(ctx);
+	return rc;
+}
+
 /* ---- the device ---- */
 
 static int module_told(struct ks_findings *into, const struct ks_p11_token *token)
@@ -104,7 +113,7 @@ static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_mechanisms(&token->on, token->slot, &types, &count));
 
 	if (rc < 0)
-		return ks_finding_add(into, KS_CARE, "mechanisms", NULL, "%s", ks_ctx_text(token->ctx));
+		return ks_finding_failure(into, KS_CARE, "mechanisms", token->ctx, "not told");
 	for (size_t i = 0; names && i < count; i++) {
 		const char *name = ks_p11_mechanism_name(types[i]);
 
@@ -114,10 +123,12 @@ static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
 			ks_buffer_format(names, " 0x%08lx", types[i]);
 	}
 	rc = ks_finding_add(into, KS_FACT, "mechanisms", NULL, "%zu:%s", count, names ? ks_buffer_string(names) : "");
-	if (rc == 0 && ks_p11_capable_kinds(&kinds, token) == 0)
-		rc = ks_finding_add(into, *kinds ? KS_FINE : KS_CARE, "key pairs", *kinds ? NULL : "make keys in files and copy them",
-				    "lists %s", *kinds ? kinds : "no way to make any");
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (ks_p11_capable_kinds(&kinds, token) < 0)
+		return ks_finding_failure(into, KS_CARE, "key pairs", token->ctx, "not told");
+	return ks_finding_add(into, *kinds ? KS_FINE : KS_CARE, "key pairs", *kinds ? NULL : "make keys in files and copy them",
+			      "lists %s", *kinds ? kinds : "no way to make any");
 }
 
 static int sessions_told(struct ks_findings *into, const struct ks_p11_token *token)

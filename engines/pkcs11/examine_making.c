@@ -8,6 +8,7 @@
 #include "keygen.h"
 #include "put.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #define LABEL "keystow token doctor, test key"
@@ -56,7 +57,7 @@ static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SES
 	size_t before = ks_p11_snapshot_count(token);
 	ks_auto(set) made = NULL;
 	struct timespec since;
-	char title[32];
+	char title[32], refused[64];
 	int rc = ks_keyspec_parse(&wish.spec, token->ctx, kind);
 
 	if (rc == 0)
@@ -65,11 +66,10 @@ static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SES
 		return rc;
 	ks_keyspec_title(title, &wish.spec);
 	clock_gettime(CLOCK_MONOTONIC, &since);
-	if (ks_p11_generate(token, session, made, &wish) < 0) {
-		rc = ks_finding_add(into, ks_ctx_status(token->ctx) == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", NULL, "%s: no: %s",
-				    title, ks_ctx_text(token->ctx));
-		ks_forgive(token->ctx);
-		return rc;
+	rc = ks_p11_generate(token, session, made, &wish);
+	if (rc < 0) {
+		snprintf(refused, sizeof(refused), "%s: no", title);
+		return ks_finding_failure(into, rc == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", token->ctx, refused);
 	}
 	rc = making_told(into, token, title, milliseconds_since(&since));
 	if (rc == 0 && !pair_remove(token, session, before))

@@ -299,7 +299,7 @@ static int describe(struct ks_backup *backup, struct ks_store *store, unsigned c
 	int rc = ks_pkcs11_tokens(&tokens, store->ctx, store->where, false);
 
 	if (rc < 0)
-		return rc;
+		return ks_while(store->ctx, rc, "backing up %s", ks_where_text(store->where));
 	backup->token = ks_set_bytes(backup->items, tokens[0] ? tokens[0]->label : "", tokens[0] ? strlen(tokens[0]->label) : 0);
 	ks_tokens_free(tokens);
 	backup->made = time(NULL);

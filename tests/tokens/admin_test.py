@@ -205,13 +205,21 @@ def doctors():
         got, checks = doctor(at, "--write", schedule="C_GenerateKeyPair * answer MECHANISM_INVALID")
         tap.ok(len([c for c in checks if c.startswith("fact makes:") and ": no: " in c]) == 5 and at.objects("walnut") == before,
                "kinds that cannot be made are facts", f"{got}\n{checks}")
+        got = at.ks("token", "doctor", "pkcs11:token=walnut", "--write",
+                    schedule="C_GenerateKeyPair 2 half private\nC_DestroyObject 3+ answer DEVICE_ERROR")
+        tap.ok(got.rc == 1 and re.search(r"care  makes +EC P-256: no.*\n +next: .*keystow remove", got.out),
+               "a half that stays is told with the way to remove it", got)
+        for line in [line for line in at.objects("walnut") if line not in before]:
+            pkcs11_tool(at, "--delete-object", "--type", {"private key": "privkey", "public key": "pubkey"}[line[0]], "--id", line[2], pin=stand.PIN)
+        tap.ok(at.objects("walnut") == before, "and can be removed")
         text = at.ks("token", "doctor", "pkcs11:token=walnut")
         tap.ok(text.rc == 0 and "walnut   pkcs11:" in text.out and "ok    sessions" in text.out, "people get lines", text)
 
         got, checks = doctor(at, schedule="C_GetTokenInfo * flags LOCKED", pin=None)
         tap.ok(got.rc == 1 and "care PIN: the PIN is locked" in checks, "a locked PIN needs care: exit 1", got)
         for row, check in (("C_GetMechanismList * answer DEVICE_ERROR", "care mechanisms:"), ("C_OpenSession 3 answer SESSION_COUNT", "care sessions:"),
-                           ("C_GetInfo 2+ answer GENERAL_ERROR", "care module:")):
+                           ("C_GetInfo 2+ answer GENERAL_ERROR", "care module:"),
+                           ("C_GetMechanismList 3+ answer DEVICE_ERROR", "care key pairs:")):
             got, checks = doctor(at, schedule=row, pin=None)
             tap.ok(got.rc == 1 and any(c.startswith(check) for c in checks), f"{row}: that check needs care, the others go on", f"{got}\n{checks}")
 
