@@ -12,7 +12,7 @@ import sys
 import jobs
 import stand
 
-DEADLINE = 0.2
+DEADLINE, LONG = 0.2, 1.0  # seconds; an honest key generation may come before the one that hangs
 WORKERS = 4
 
 # Calls that tell a length, a count, or a list: what can be lied about.
@@ -28,33 +28,35 @@ MAKES = {"C_GenerateKeyPair", "C_CreateObject", "C_DestroyObject", "C_SetAttribu
 def faults(call):
     """Rows of a schedule that disturb this call: (name, row)."""
     yield "device removed", f"* {call.n}+ answer DEVICE_REMOVED"
-    yield "session invalid", f"* {call.n} answer SESSION_HANDLE_INVALID"
-    yield "PIN locked", f"* {call.n} answer PIN_LOCKED"
+    yield "session invalid", f"{call.name} {call.nth} answer SESSION_HANDLE_INVALID"
+    yield "PIN locked", f"{call.name} {call.nth} answer PIN_LOCKED"
     for lie, functions in LIES.items():
         if call.name in functions:
-            yield "lies", f"* {call.n} {lie}"
+            yield "lies", f"{call.name} {call.nth} {lie}"
     if call.name == "C_FindObjects":
         yield "endless search", f"{call.name} {call.nth}+ endless"
     if call.name in MAKES:
-        yield "done but denied", f"* {call.n} after DEVICE_ERROR"
+        yield "done but denied", f"{call.name} {call.nth} after DEVICE_ERROR"
     if call.name == "C_GenerateKeyPair":
-        yield "half a pair", f"* {call.n} half public"
-        yield "half a pair", f"* {call.n} half private"
+        yield "half a pair", f"{call.name} {call.nth} half public"
+        yield "half a pair", f"{call.name} {call.nth} half private"
     if call.nth == 1:
         yield "function missing", f"{call.name} * null"
     if call.name == "C_Finalize":
-        yield "crash at the end", f"* {call.n} crash"
-    yield "hang", f"* {call.n} hang"
+        yield "crash at the end", f"{call.name} {call.nth} crash"
+    yield "hang", f"{call.name} {call.nth} hang"
 
 
 def honest(row):
-    """A length of -1 is how a token says that an object has no such attribute, so showing less is a right answer to it."""
-    return row.endswith("length -1")
+    """A length of -1 is how a token says that an object has no such attribute, so showing less is a right answer to it; and so it is when
+    the sizes of keys are not told."""
+    return row.endswith("length -1") or row.startswith("C_GetMechanismInfo ")
 
 
 def plain(text):
-    """Output without what differs from run to run: digests, ids, dates, the stand's folder."""
-    return re.sub(r"keystow-test-\w+|[0-9a-f]{8,}|[0-9a-f]{2}(:[0-9a-f]{2}){3,}|\d{4}-\d\d-\d\d\S*", "#", text.lower())
+    """Output without what differs from run to run: digests, ids, dates, measures, the stand's folder."""
+    odd = r"keystow-test-\w+| *[\d.]+ m?s\b| *\d+ a second|\(\d+ in|[0-9a-f]{8,}|[0-9a-f]{2}(:[0-9a-f]{2}){3,}|\d{4}-\d\d-\d\d\S*"
+    return re.sub(odd, "#", text.lower())
 
 
 def labels(seen):
@@ -83,9 +85,14 @@ class Series:
         for (name, fault, sentence), cases in self.wrong.items():
             yield f"{name} {[nth for nth, _ in cases]}: `{fault}`: {sentence}\n{cases[0][1]}"
 
+    def told_in(self, got):
+        """Does the answer itself tell of trouble that there is not without a disturbance?"""
+        lines = set(plain(got.out).splitlines()) - set(plain(self.clean.out).splitlines())
+        return self.job.told and any(re.search(self.job.told, line) for line in lines)
+
     def look(self, at, call, kind, row, got):
         """Judges one disturbed run."""
-        told = re.search(rf"(?m)^keystow: .*({self.job.names})", got.err)
+        told = re.search(rf"(?m)^keystow: .*({self.job.names})", got.err) or self.told_in(got)
         good = got.rc == self.job.good
         if got.hung:
             self.blame(call, row, "it hangs", got)
@@ -100,7 +107,7 @@ class Series:
         if got.logins("acorn"):
             self.blame(call, row, "a PIN was sent to a token that nobody named", got)
         if kind == "hang":
-            self.slowest = max(self.slowest, got.silent)
+            self.slowest = max(self.slowest, got.silent - (LONG if call.name in SLOW else DEADLINE))
         # On a busy machine the deadline may end an honest call; what SoftHSM leaves of that one is its own affair.
         other = re.search(r"did not answer (\w+)", got.err)
         if self.job.writes and not (other and other[1] != call.name):
@@ -119,8 +126,8 @@ class Series:
     def disturb(self, call, kind, row):
         at = self.stands.get()
         try:
-            deadline = "long_deadline_ms" if call.name in SLOW else "call_deadline_ms"
-            at.configure(**({deadline: int(DEADLINE * 1000)} if kind == "hang" else {}))
+            deadline = {"long_deadline_ms": LONG} if call.name in SLOW else {"call_deadline_ms": DEADLINE}
+            at.configure(**({name: int(seconds * 1000) for name, seconds in deadline.items()} if kind == "hang" else {}))
             got = self.job.run(at, row)
             self.runs += 1
             self.codes[got.rc] = self.codes.get(got.rc, 0) + 1
@@ -131,7 +138,7 @@ class Series:
 
     def all(self):
         with ThreadPoolExecutor(WORKERS) as pool:
-            work = [pool.submit(self.disturb, call, kind, row) for call in self.clean.calls for kind, row in faults(call)]
+            work = [pool.submit(self.disturb, call, kind, row) for call in jobs.points(self.clean.calls) for kind, row in faults(call)]
         for one in work:
             one.result()
         while not self.stands.empty():
@@ -148,8 +155,8 @@ def main():
             series.all()
             tap.ok(not series.wrong, f"{job.name}: {series.runs} disturbances of {len(series.clean.calls)} calls",
                    "\n".join(series.told()))
-            tap.ok(series.slowest <= DEADLINE + 1, f"{job.name}: a hanging call is answered in time")
-            tap.say(f"{job.name}: slowest answer to a hang {series.slowest:.3f} s; exits {dict(sorted(series.codes.items()))}")
+            tap.ok(series.slowest <= 1, f"{job.name}: a hanging call is answered in time")
+            tap.say(f"{job.name}: slowest end {series.slowest:.3f} s after a deadline; exits {dict(sorted(series.codes.items()))}")
     tap.done()
 
 

@@ -52,7 +52,10 @@ with at:
     for job in jobs.JOBS:
         at.back()
         got = job.run(at)
-        tap.ok(got.rc == job.good and gone(at), f"{job.name} works through an isolated module", got)
+        if job.name in ("token backup", "token restore"):
+            tap.ok(got.rc == 6 and gone(at), f"{job.name}: p11-kit passes on no way to wrap keys, which is told", got)
+        else:
+            tap.ok(got.rc == job.good and gone(at), f"{job.name} works through an isolated module", got)
 
     by_name = {job.name: job for job in jobs.JOBS}
     isolate(at, call_deadline_ms=2000)

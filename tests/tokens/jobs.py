@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands that talk to a token, each with what it may leave behind when it is disturbed at any point."""
 from collections import Counter
+import os
 import re
 import subprocess
 
@@ -16,15 +17,30 @@ class Job:
     """
     `gone` and `come`: objects with labels that start so may disappear, or appear, by this command. `good` is its exit when
     nothing is wrong. `names` is what a sentence about trouble must contain: the token, or the module where no token is named.
-    `option` says whose PIN the stand's PIN is; None gives no PIN.
+    `option` says whose PIN the stand's PIN is; None gives no PIN. `schedule` are rows that go with each run, behind those of a
+    disturbance. `told` is how its answer itself tells trouble; no such way when None.
     """
 
-    def __init__(self, name, argv, gone=(), come=(), option="--pin-source", good=0, names="walnut"):
+    def __init__(self, name, argv, gone=(), come=(), option="--pin-source", good=0, names="walnut", schedule=None, told=None):
         self.name, self.argv, self.gone, self.come, self.option, self.good, self.names = name, argv, gone, come, option, good, names
-        self.writes = bool(gone or come) or name in ("token pin", "token pin --unblock")
+        self.schedule, self.told = schedule, told
+        self.writes = bool(gone or come) or name in ("token pin", "token pin --unblock", "token backup")
+
+    def command(self, at):
+        """Its row in the table of commands."""
+        words = self.argv(at)
+        return " ".join(words[:2] if words[0] in ("token", "ca") else words[:1])
+
+    def rows(self, schedule=None):
+        return "\n".join(filter(None, (schedule, self.schedule)))
 
     def run(self, at, schedule=None):
-        return at.ks(*self.argv(at), schedule=schedule, pin="pin" if self.option else None, option=self.option)
+        return at.ks(*self.argv(at), schedule=self.rows(schedule), pin="pin" if self.option else None, option=self.option)
+
+
+def unable(*turns):
+    """Rows by which the token does not make the keys that it is asked for in these turns."""
+    return "\n".join(f"C_GenerateKeyPair {turn} answer MECHANISM_INVALID" for turn in turns)
 
 
 JOBS = [
@@ -56,6 +72,14 @@ JOBS = [
     Job("install", lambda at: ["install", at.path("files/bare.pem"), WALNUT], come=["bare"], option="--to-pin-source"),
     Job("remove", lambda at: ["remove", WALNUT + ";object=bare"], gone=["bare"]),
     Job("rename", lambda at: ["rename", WALNUT + ";object=key", "moved"], gone=["key"], come=["moved"]),
+    # Two of the five kinds, without the slow ones; for the same reason a signature that is measured takes its time.
+    Job("token doctor --write", lambda at: ["token", "doctor", WALNUT, "--write"], come=["keystow token doctor"], good=1,
+        schedule=unable(1, 3, 4), told=r"^care |: no: |half-made pair may have stayed"),
+    Job("token bench --write", lambda at: ["token", "bench", WALNUT, "--write", "--seconds", "1"], come=["keystow token bench"],
+        schedule=unable(1, 3, 4) + "\nC_Sign 5+ sleep 50"),
+    Job("token backup", lambda at: ["token", "backup", WALNUT + ";object=loose", "-o", at.path("files/new-backup")]),
+    Job("token restore", lambda at: ["token", "restore", at.path("files/backup"), "--to", WALNUT, *(
+        word for n in (1, 3, 5) for word in ("--share", at.path(f"files/backup.share-{n}")))], come=["spare"], option="--to-pin-source"),
     Job("merge", lambda at: ["merge", at.path("files/bundle.pem"), WALNUT], come=["one", "two"], option="--to-pin-source"),
 ]
 
@@ -86,6 +110,10 @@ def prepare():
                 pin=None), "ca sign")
     check(at.ks("ca", "init", at.path("files/hsm-ca"), "--subject", "CN=Root", "--key", WALNUT + ";object=root",
                 option="--ca-pin-source"), "ca init in a token")
+    check(at.ks("generate", WALNUT + ";object=loose", "--type", "p256", "--allow-extractable"), "generate")
+    check(at.ks("generate", WALNUT + ";object=spare", "--type", "p256", "--allow-extractable"), "generate")
+    check(at.ks("token", "backup", WALNUT + ";object=spare", "-o", at.path("files/backup")), "token backup")
+    check(at.ks("remove", WALNUT + ";object=spare"), "remove")
     for name in ("one", "two"):
         certificate(at.path(f"files/{name}.pem"), name)
     with open(at.path("files/bundle.pem"), "w") as bundle:
@@ -99,6 +127,15 @@ def furnish(at):
     at.write("new-pin", NEW_PIN + "\n")
     at.write("list", "fresh\tCN=fresh\nnext\tCN=next\n")
     return at
+
+
+OFTEN = ("C_OpenSession", "C_CloseSession", "C_SignInit", "C_Sign")
+
+
+def points(calls):
+    """The calls to disturb: all, but of a function that is called again and again in one way only the first ones and the last."""
+    last = {call.name: call.nth for call in calls}
+    return [call for call in calls if call.name not in OFTEN or call.nth <= 6 or call.nth == last[call.name]]
 
 
 def state(at, job):
@@ -127,5 +164,7 @@ def judge(at, job, before, now, said):
     for kind, label, ident in now:
         if kind in ("private key", "public key"):
             keys.setdefault(ident or label, []).append((kind, label))
+    if os.path.exists(at.path("files/new-backup")):
+        wrong += [f"share {n} of the backup is missing" for n in range(1, 6) if not os.path.exists(at.path(f"files/new-backup.share-{n}"))]
     halves = {pair[0][1] for pair in keys.values() if sorted(kind for kind, _ in pair) != ["private key", "public key"]}
     return wrong + [f"half a pair, {label!r}, is not named" for label in halves if not named(at, label, said)]

@@ -26,7 +26,7 @@ def begun(at, number):
 def signalled(at, job, number, which, times=1, action="sleep 400"):
     """Runs the job, which is slow in its call of that number, and sends the signal while it is in there."""
     at.write("log", "")
-    env = {**at.env, "BALKY_LOG": at.path("log"), "BALKY_SCHEDULE": at.write("schedule", f"* {number} {action}\n")}
+    env = {**at.env, "BALKY_LOG": at.path("log"), "BALKY_SCHEDULE": at.write("schedule", job.rows(f"* {number} {action}") + "\n")}
     source = [job.option, "file:" + at.path("pin")] if job.option else []
     with subprocess.Popen([at.keystow, *job.argv(at), *source], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, cwd=at.dir, start_new_session=True) as program:
