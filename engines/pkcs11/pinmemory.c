@@ -7,6 +7,7 @@
 #include "disk.h"
 #include "folder.h"
 #include "hmac.h"
+#include "quirks.h"
 #include "text.h"
 
 #include <openssl/crypto.h>
@@ -29,7 +30,7 @@ struct ks_p11_pin_memory {
 	size_t count;
 };
 
-/* Serial numbers of nothing but zeros, as NSS and tpm2-pkcs11 give them, tell no token from another. */
+/* Serial numbers of nothing but zeros tell no token from another, whoever gives them. */
 static bool serial_tells(const char *serial)
 {
 	return serial[strspn(serial, "0")] != '\0';
@@ -40,7 +41,7 @@ static char *memory_path(const struct ks_p11_token *token, CK_USER_TYPE user)
 {
 	const char *folder = ks_settings(token->ctx)->state_dir;
 	const struct ks_p11_module *module = token->on.module;
-	bool alike = !serial_tells(token->serial); /* two databases of NSS differ in the init string only */
+	bool alike = token->quirks & KS_P11_NO_SERIAL || !serial_tells(token->serial); /* two databases of NSS differ in the init string only */
 	ks_auto_mem char *identity = NULL;
 	unsigned char digest[KS_SHA256];
 	char hex[33], *path = NULL;

@@ -53,6 +53,8 @@ static const struct row {
 	  { 0, 0 },
 	  KS_P11_LATE_TRUTH | KS_P11_CERTIFICATE_GOES | KS_P11_NO_IMPORT | KS_P11_CERTIFICATE_PER_ID |
 		  KS_P11_PUBLIC_FOLLOWS | KS_P11_OFFICER_LATE },
+	/* opencryptoki 3.8's token in software, also behind p11-kit: every one of them has the serial number 123. */
+	{ NULL, "IBM", "IBM SoftTok", { 0, 0 }, { 0, 0 }, KS_P11_NO_SERIAL },
 	/* OpenSC 0.17 to 0.23, whatever the card: "walnut (UserPIN)", earlier "UserPIN (walnut)". */
 	{ "OpenSC", NULL, NULL, { 0, 0 }, { 0, 0 }, KS_P11_LABEL_DECORATED },
 	/* p11-kit-client 0.24.1 passed 36 of SoftHSM's 70 mechanisms on, without EdDSA; it shows itself as version 1.1. */

@@ -128,6 +128,15 @@ with stand.Stand("walnut", "walnut", "acorn") as at:
 
 with stand.Stand("walnut", "acorn") as at:
     at.configure()
+    at.write("wrong", WRONG + "\n")
+    fields = {"manufacturer": "IBM Corp.".ljust(32), "model": "IBM SoftTok".ljust(16), "serial": "123".ljust(16)}
+    alike = "\n".join(f"C_GetTokenInfo * field {name}={text.encode().hex()}" for name, text in fields.items())
+    first, second = (at.ks("list", f"pkcs11:token={label}", pin="wrong", schedule=alike) for label in ("walnut", "acorn"))
+    tap.ok(first.rc == second.rc == 4 and len(first.logins()) == len(second.logins()) == 1,
+           "two tokens with the one serial number of their make: what was wrong for one may be right for the other", f"{first}\n{second}")
+
+with stand.Stand("walnut", "acorn") as at:
+    at.configure()
     walnut = "pkcs11:token=walnut"
     for ident in ("01", "02"):
         at.run(["pkcs11-tool", "--module", stand.SOFTHSM, "--token-label", "walnut", "--pin", stand.PIN,

@@ -42,6 +42,13 @@ static void a_tpm_is_known_by_its_library_whoever_made_the_chip(void **state)
 			 quirks("tpm2-software.github.io", (CK_VERSION){ 1, 9 }, "IBM", "SW   TPM"));
 }
 
+static void a_softtok_is_known_by_its_model(void **state)
+{
+	(void)state;
+	assert_int_equal(quirks("IBM", (CK_VERSION){ 3, 8 }, "IBM Corp.", "IBM SoftTok"), KS_P11_NO_SERIAL);
+	assert_int_equal(quirks("IBM", (CK_VERSION){ 3, 8 }, "IBM Corp.", "IBM CCA Token"), 0);
+}
+
 static void rows_for_one_device_add_up(void **state)
 {
 	(void)state;
@@ -94,6 +101,7 @@ int main(void)
 		cmocka_unit_test(softhsm_has_none),
 		cmocka_unit_test(nss_is_known_by_token_and_library),
 		cmocka_unit_test(a_tpm_is_known_by_its_library_whoever_made_the_chip),
+		cmocka_unit_test(a_softtok_is_known_by_its_model),
 		cmocka_unit_test(rows_for_one_device_add_up),
 		cmocka_unit_test(a_version_behind_the_range_is_not_meant),
 		cmocka_unit_test(a_module_that_tells_nothing_has_no_quirks),

@@ -46,6 +46,17 @@ def absent(programs=(), libraries=()):
     return f"{', '.join(lost)} not found; tests/devices-packages.sh fetches it" if lost else None
 
 
+ROOTLESS = os.geteuid() != 0
+
+
+def namespaces():
+    """A sentence about why there is no namespace to be had, or None."""
+    if not shutil.which("unshare") or not shutil.which("nsenter"):
+        return "unshare or nsenter is not installed"
+    tried = subprocess.run(["unshare", "-rm" if ROOTLESS else "-m", "mount", "-t", "tmpfs", "none", "/run"], capture_output=True)
+    return None if tried.returncode == 0 else "no mount namespace may be made here"
+
+
 def until(true, what):
     """Waits until true() holds; raises when it does not within PATIENCE."""
     stop = time.monotonic() + PATIENCE
@@ -101,6 +112,15 @@ class Device:
             one = subprocess.Popen(argv, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, **more)
         self.children.append(one)
         return one
+
+    def enter(self, service, *which):
+        """From now on commands run in the namespaces of that service, beginning in the folder where they are started."""
+        inside = f'exec nsenter -t {service.pid} {" ".join(which)} -- sh -c \'cd "$0" && exec "$@"\' "$(pwd)" "$@"'
+        self.prefix = ["sh", "-c", inside, "sh"]
+
+    def log(self):
+        with open(self.path("services.log"), errors="replace") as log:
+            return log.read()
 
     def start(self):
         raise NotImplementedError

@@ -6,21 +6,11 @@ Two readers have a card each; the second one is empty until again().
 """
 import os
 import shutil
-import subprocess
 
-from devices.device import Device, absent, library, program, until
+from devices.device import ROOTLESS, Device, absent, library, namespaces, program, until
 
 MODULE = ("opensc-pkcs11.so", "pkcs11/opensc-pkcs11.so")
 READERS = ("first", "second")
-ROOTLESS = os.geteuid() != 0
-
-
-def namespaces():
-    """A sentence about why there is no namespace to be had, or None."""
-    if not shutil.which("unshare") or not shutil.which("nsenter"):
-        return "unshare or nsenter is not installed"
-    tried = subprocess.run(["unshare", "-rm" if ROOTLESS else "-m", "mount", "-t", "tmpfs", "none", "/run"], capture_output=True)
-    return None if tried.returncode == 0 else "no mount namespace may be made here"
 
 
 class Vhsm(Device):
@@ -57,13 +47,7 @@ class Vhsm(Device):
         until(lambda: os.path.exists(f"/proc/{pcscd.pid}/root/run/pcscd/pcscd.comm") or pcscd.poll() is not None, "pcscd's socket")
         if pcscd.poll() is not None:
             raise RuntimeError("pcscd did not start: " + self.log())
-        user = "-U --preserve-credentials" if ROOTLESS else ""
-        enter = f'exec nsenter -t {pcscd.pid} -m {user} -- sh -c \'cd "$0" && exec "$@"\' "$(pwd)" "$@"'
-        self.prefix = ["sh", "-c", enter, "sh"]
-
-    def log(self):
-        with open(self.path("services.log"), errors="replace") as log:
-            return log.read()
+        self.enter(pcscd, "-m", "-U --preserve-credentials" if ROOTLESS else "")
 
     def init(self, label, *options):
         """A fresh card: no objects, all tries."""
