@@ -54,6 +54,16 @@ static void token_of(char out[33], enum function function, CK_SESSION_HANDLE ses
 		out[i] = '\0';
 }
 
+/* FNV-1a. */
+void call_pin(const struct call *call, const CK_BYTE *pin, CK_ULONG size)
+{
+	unsigned long long digest = 0xcbf29ce484222325ULL;
+
+	for (CK_ULONG i = 0; pin && i < size; i++)
+		digest = (digest ^ pin[i]) * 0x100000001b3ULL;
+	say("= %d %lu %016llx\n", (int)getpid(), call->overall, pin ? digest : 0);
+}
+
 const struct row *call_row(const struct call *call, enum action action)
 {
 	for (size_t i = 0; i < call->row_count; i++) {

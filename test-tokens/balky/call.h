@@ -7,6 +7,10 @@
  *
  *	> PID n C_Login nth TOKEN-LABEL user=1
  *	< PID n C_Login CKR-in-hex microseconds
+ *
+ * Between them a call that carries a PIN may say which one it was, as a digest that only tells PINs of a test apart:
+ *
+ *	= PID n digest
  */
 #ifndef BALKY_CALL_H
 #define BALKY_CALL_H
@@ -31,6 +35,8 @@ extern CK_FUNCTION_LIST *real;
 
 /* Counts, logs, and does what the schedule wants before the call: a CKR to answer at once, or FORWARD. */
 CK_RV call_enter(struct call *call, enum function function, CK_SESSION_HANDLE session);
+/* Logs which PIN the call carries; NULL = that of the token's own pad. */
+void call_pin(const struct call *call, const CK_BYTE *pin, CK_ULONG size);
 /* What the schedule wants after it. Gives what the caller shall see. */
 CK_RV call_leave(const struct call *call, CK_RV rv);
 /* Was the module finalised since this was asked last? Then all is counted anew. */

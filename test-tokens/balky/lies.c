@@ -161,7 +161,7 @@ CK_RV told_C_Login(const struct call *call, CK_SESSION_HANDLE session, CK_USER_T
 {
 	const struct row *pad = schedule_any(A_PIN_PAD);
 
-	(void)call;
+	call_pin(call, pin, pin_len);
 	if (tries_gone())
 		return CKR_PIN_LOCKED;
 	if (user_type == CKU_CONTEXT_SPECIFIC)
@@ -174,7 +174,7 @@ CK_RV told_C_Login(const struct call *call, CK_SESSION_HANDLE session, CK_USER_T
 CK_RV told_C_SetPIN(const struct call *call, CK_SESSION_HANDLE session, CK_BYTE *old_pin, CK_ULONG old_len,
 		    CK_BYTE *new_pin, CK_ULONG new_len)
 {
-	(void)call;
+	call_pin(call, old_pin, old_len);
 	return tries_gone() ? CKR_PIN_LOCKED : tries_count(real->C_SetPIN(session, old_pin, old_len, new_pin, new_len));
 }
 

@@ -18,12 +18,13 @@ class Job:
     `gone` and `come`: objects with labels that start so may disappear, or appear, by this command. `good` is its exit when
     nothing is wrong. `names` is what a sentence about trouble must contain: the token, or the module where no token is named.
     `option` says whose PIN the stand's PIN is; None gives no PIN. `schedule` are rows that go with each run, behind those of a
-    disturbance. `told` is how its answer itself tells trouble; no such way when None.
+    disturbance. `told` is how its answer itself tells trouble; no such way when None. `tokens` are those that it names.
     """
 
-    def __init__(self, name, argv, gone=(), come=(), option="--pin-source", good=0, names="walnut", schedule=None, told=None):
+    def __init__(self, name, argv, gone=(), come=(), option="--pin-source", good=0, names="walnut", schedule=None, told=None,
+                 tokens=("walnut",)):
         self.name, self.argv, self.gone, self.come, self.option, self.good, self.names = name, argv, gone, come, option, good, names
-        self.schedule, self.told = schedule, told
+        self.schedule, self.told, self.tokens = schedule, told, tokens
         self.writes = bool(gone or come) or name in ("token pin", "token pin --unblock", "token backup")
 
     def command(self, at):
@@ -80,6 +81,8 @@ JOBS = [
     Job("token backup", lambda at: ["token", "backup", WALNUT + ";object=loose", "-o", at.path("files/new-backup")]),
     Job("token restore", lambda at: ["token", "restore", at.path("files/backup"), "--to", WALNUT, *(
         word for n in (1, 3, 5) for word in ("--share", at.path(f"files/backup.share-{n}")))], come=["spare"], option="--to-pin-source"),
+    Job("token twin", lambda at: ["token", "twin", WALNUT + ";object=key", "pkcs11:token=acorn", "--to-pin-source", "file:" + at.path("pin")],
+        good=1, names="walnut|acorn", tokens=("walnut", "acorn")),
     Job("merge", lambda at: ["merge", at.path("files/bundle.pem"), WALNUT], come=["one", "two"], option="--to-pin-source"),
 ]
 
@@ -127,6 +130,17 @@ def furnish(at):
     at.write("new-pin", NEW_PIN + "\n")
     at.write("list", "fresh\tCN=fresh\nnext\tCN=next\n")
     return at
+
+
+# Commands that cannot reach a token: they take no address of one, or only that of a store which is a file.
+TOKENLESS = {"new", "passwd", "rollback", "ca list", "help", "completion"}
+
+
+def forgotten(at):
+    """Commands of keystow's own table that no job runs."""
+    said = subprocess.run([at.keystow, "help"], capture_output=True, text=True, check=True).stdout
+    table = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  +\S", said.split("\nOptions of every command")[0])
+    return sorted(set(table) - TOKENLESS - {job.command(at) for job in JOBS})
 
 
 OFTEN = ("C_OpenSession", "C_CloseSession", "C_SignInit", "C_Sign")

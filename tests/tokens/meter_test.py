@@ -53,6 +53,8 @@ def metered(at, job, left, tells):
 at = jobs.prepare()
 with at:
     jobs.furnish(at)
+    lost = jobs.forgotten(at)
+    tap.ok(not lost, "every command of the table that may reach a token has a row", lost)
     runs = burnt = 0
     asked = []
     for job in METERED:
@@ -61,9 +63,10 @@ with at:
         honest = job.run(at)
         if sent(honest):
             asked.append(job)
-        tap.ok(honest.rc == job.good and {call.token for call in sent(honest)} <= {"walnut"} and len(sent(honest)) <= 2,
+        tap.ok(honest.rc == job.good and {call.token for call in sent(honest)} <= set(job.tokens) and len(sent(honest)) <= 2
+               and {call.pin for call in sent(honest)} <= {stand.digest(stand.PIN), stand.digest(stand.SO_PIN), None},
                f"{job.name}: the right PIN goes to the named token and to no other", honest)
-    tap.ok(len(asked) >= 16, f"{len(asked)} commands send a PIN", [job.name for job in asked])
+    tap.ok(len(asked) >= 21, f"{len(asked)} commands send a PIN", [job.name for job in asked])
 
     for job in asked:
         bad = []

@@ -53,10 +53,10 @@ def need(*programs):
 
 
 class Call:
-    """One call as balky saw it; `rv` is None while it did not come back."""
+    """One call as balky saw it; `rv` is None while it did not come back. `pin` is the digest of the PIN that it carried."""
 
     def __init__(self, n, name, nth, token):
-        self.n, self.name, self.nth, self.token, self.rv, self.microseconds = n, name, nth, token, None, None
+        self.n, self.name, self.nth, self.token, self.rv, self.microseconds, self.pin = n, name, nth, token, None, None, None
 
 
 class Result:
@@ -92,6 +92,14 @@ def waited(program, timeout):
     return late.is_set(), usage.ru_maxrss
 
 
+def digest(pin):
+    """What balky's log says instead of the PIN."""
+    told = 0xcbf29ce484222325
+    for byte in pin.encode():
+        told = (told ^ byte) * 0x100000001b3 % 2**64
+    return f"{told:016x}"
+
+
 def calls_of(text):
     calls = {}
     for line in text.splitlines():
@@ -99,6 +107,8 @@ def calls_of(text):
         key = (word[1], word[2])
         if word[0] == ">":
             calls[key] = Call(int(word[2]), word[3], int(word[4]), word[5] if len(word) > 5 else "-")
+        elif word[0] == "=":
+            calls[key].pin = word[3]
         else:
             calls[key].rv, calls[key].microseconds = int(word[4], 16), int(word[5])
     return list(calls.values())
