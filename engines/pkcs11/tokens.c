@@ -25,6 +25,8 @@ static void token_free(struct ks_token *token)
 	free(token->manufacturer);
 	free(token->model);
 	free(token->module);
+	free(token->module_file);
+	free(token->init_args);
 	strings_free(token->mechanisms);
 	strings_free(token->known);
 	strings_free(token->orphans);
@@ -107,6 +109,21 @@ static int known_told(struct ks_token *out, const struct ks_p11_token *token)
 	return out->known ? 0 : ks_nomem(token->ctx);
 }
 
+/* p11-kit has these of its own modules, and hands them out as new strings. */
+static int module_told(struct ks_token *out, const struct ks_p11_module *module)
+{
+	out->module = strdup(module->name);
+	out->isolated = module->isolated;
+	if (module->name[0] != '/') {
+		out->module_file = ks_p11kit.module_get_filename(module->functions);
+		out->init_args = ks_p11kit.config_option(module->functions, "x-init-reserved");
+	} else {
+		out->module_file = strdup(module->name);
+		out->init_args = module->arguments ? strdup(module->arguments) : NULL;
+	}
+	return out->module && out->module_file && (out->init_args || !module->arguments) ? 0 : ks_nomem(module->ctx);
+}
+
 static int told(struct ks_token *out, const struct ks_p11_token *token, bool mechanisms)
 {
 	int rc;
@@ -116,8 +133,7 @@ static int told(struct ks_token *out, const struct ks_p11_token *token, bool mec
 	out->serial = strdup(token->serial);
 	out->manufacturer = strdup(token->manufacturer);
 	out->model = strdup(token->model);
-	out->module = strdup(token->on.module->name);
-	if (!out->uri || !out->label || !out->serial || !out->manufacturer || !out->model || !out->module)
+	if (!out->uri || !out->label || !out->serial || !out->manufacturer || !out->model)
 		return ks_nomem(token->ctx);
 	out->slot = token->slot;
 	out->pin_min = token->info.ulMinPinLen;
@@ -125,7 +141,9 @@ static int told(struct ks_token *out, const struct ks_p11_token *token, bool mec
 	flags_told(out, token->info.flags);
 	version_text(out->firmware, token->info.firmwareVersion);
 	version_text(out->hardware, token->info.hardwareVersion);
-	rc = known_told(out, token);
+	rc = module_told(out, token->on.module);
+	if (rc == 0)
+		rc = known_told(out, token);
 	return rc == 0 && mechanisms ? mechanisms_told(out, token) : rc;
 }
 

@@ -11,7 +11,10 @@
 /* Strings are UTF-8, trimmed, safe to show only after escaping. */
 struct ks_token {
 	char *uri; /* canonical: token, serial, manufacturer, model */
-	char *label, *serial, *manufacturer, *model, *module;
+	char *label, *serial, *manufacturer, *model;
+	char *module; /* its file, or p11-kit's name for it when p11-kit is configured for it */
+	char *module_file, *init_args; /* what another program loads, and how; init_args NULL = with nothing */
+	bool isolated; /* the configuration wants the module in a process of its own */
 	unsigned long slot;
 	bool initialized, login_required, user_pin_set, write_protected, pin_pad;
 	bool pin_low, pin_last, pin_locked;

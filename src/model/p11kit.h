@@ -17,6 +17,7 @@
 #define KS_P11KIT_FUNCTIONS(FUNCTION)                                                                                  \
 	FUNCTION(config_option)                                                                                        \
 	FUNCTION(message)                                                                                              \
+	FUNCTION(module_get_filename)                                                                                  \
 	FUNCTION(module_get_name)                                                                                      \
 	FUNCTION(module_load)                                                                                          \
 	FUNCTION(module_release)                                                                                       \
