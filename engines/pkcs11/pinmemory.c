@@ -70,7 +70,7 @@ static void take_in(struct ks_p11_pin_memory *memory, struct ks_bytes content)
 static int lock_and_read(struct ks_p11_pin_memory *memory)
 {
 	bool changed;
-	int rc = ks_folder_above(memory->ctx, memory->path);
+	int rc = ks_folder_above(memory->ctx, memory->path, 0700);
 
 	if (rc == 0)
 		rc = ks_disk_open(&memory->disk, memory->ctx, memory->path, KS_DISK_WRITE | KS_DISK_CREATE);

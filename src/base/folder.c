@@ -221,7 +221,7 @@ void ks_folder_free(struct ks_folder *folder)
 	free(folder);
 }
 
-int ks_folder_above(struct ks_ctx *ctx, const char *path)
+int ks_folder_above(struct ks_ctx *ctx, const char *path, unsigned mode)
 {
 	ks_auto_mem char *part = strdup(path);
 
@@ -229,7 +229,7 @@ int ks_folder_above(struct ks_ctx *ctx, const char *path)
 		return ks_nomem(ctx);
 	for (char *at = part; (at = strchr(at + 1, '/'));) {
 		*at = '\0';
-		if (mkdir(part, 0700) < 0 && errno != EEXIST && access(part, F_OK) < 0)
+		if (mkdir(part, mode) < 0 && errno != EEXIST && access(part, F_OK) < 0)
 			return ks_fail_errno(ctx, errno, "making the folder %s", part);
 		*at = '/';
 	}

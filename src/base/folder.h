@@ -25,7 +25,7 @@ int ks_folder_publish(struct ks_folder *folder);
 void ks_folder_free(struct ks_folder *folder);
 KS_FREES(folder)
 
-/* Makes the folder that the file `path` is to lie in, and those above it, 0700 as far as they are new. */
-int ks_folder_above(struct ks_ctx *ctx, const char *path);
+/* Makes the folder that the file `path` is to lie in, and those above it, with `mode` (less the umask) as far as they are new. */
+int ks_folder_above(struct ks_ctx *ctx, const char *path, unsigned mode);
 
 #endif

@@ -28,15 +28,22 @@ static void put_value(struct ks_buffer *out, const char *value, const char *plai
 	}
 }
 
+static void put_source(struct ks_buffer *out, const char *source, bool first)
+{
+	if (!source || strncmp(source, "file:/", 6) != 0)
+		return;
+	ks_buffer_text(out, first ? "?pin-source=" : "&pin-source=");
+	put_value(out, source, "-._~:/");
+}
+
 /* The canonical address in three parts: all before ? and #, the query, the entry behind #. */
 static void put_address(struct ks_buffer *out, const struct ks_where *where)
 {
 	const char *text = ks_where_text(where), *query;
-	bool token = ks_where_is_token(where), file_pin;
+	bool token = ks_where_is_token(where);
 	size_t length = strcspn(text, "?#");
 
 	query = text[length] == '?' ? text + length : "";
-	file_pin = where->pin_source && strncmp(where->pin_source, "file:/", 6) == 0;
 	if (!token)
 		ks_buffer_text(out, "keystow:");
 	ks_buffer_put(out, text, length);
@@ -47,10 +54,7 @@ static void put_address(struct ks_buffer *out, const struct ks_where *where)
 	if (token && !strstr(text, "type="))
 		ks_buffer_text(out, ";type=private");
 	ks_buffer_put(out, query, strcspn(query, "#"));
-	if (file_pin) {
-		ks_buffer_text(out, query[0] ? "&pin-source=" : "?pin-source=");
-		put_value(out, where->pin_source, "-._~:/");
-	}
+	put_source(out, where->pin_source, !query[0]);
 	if (!token && strchr(text, '#'))
 		ks_buffer_text(out, strchr(text, '#'));
 }
@@ -73,24 +77,43 @@ static int check(struct ks_store *store)
 	return 0;
 }
 
-int ks_reference_make(struct ks_buffer **out, struct ks_store *store)
+static int encode(struct ks_buffer **out, struct ks_ctx *ctx, const struct ks_buffer *address)
 {
-	ks_auto(buffer) address = ks_buffer_new(LONGEST);
 	ks_auto(buffer) der = ks_buffer_new(LONGEST + 100);
 	size_t mark;
-	int rc = check(store);
 
-	if (rc < 0)
-		return rc;
-	if (!address || !der)
-		return ks_nomem(store->ctx);
-	put_address(address, store->where);
+	if (!der)
+		return ks_nomem(ctx);
 	mark = ks_der_open(der, SEQUENCE);
 	ks_der_put(der, VISIBLE_STRING, ks_bytes_of(PREAMBLE));
 	ks_der_put(der, UTF8_STRING, ks_buffer_bytes(address));
 	ks_der_close(der, mark);
 	if (address->status || der->status)
-		return ks_nomem(store->ctx);
+		return ks_nomem(ctx);
 	*out = ks_take(der);
 	return 0;
+}
+
+int ks_reference_make(struct ks_buffer **out, struct ks_store *store)
+{
+	ks_auto(buffer) address = ks_buffer_new(LONGEST);
+	int rc = check(store);
+
+	if (rc < 0)
+		return rc;
+	if (!address)
+		return ks_nomem(store->ctx);
+	put_address(address, store->where);
+	return encode(out, store->ctx, address);
+}
+
+int ks_reference_of(struct ks_buffer **out, struct ks_ctx *ctx, const char *uri, const char *pin_source)
+{
+	ks_auto(buffer) address = ks_buffer_new(LONGEST);
+
+	if (!address)
+		return ks_nomem(ctx);
+	ks_buffer_text(address, uri);
+	put_source(address, pin_source, true);
+	return encode(out, ctx, address);
 }

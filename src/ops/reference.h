@@ -15,5 +15,7 @@
  * KS_ENOTFOUND without a private key there; KS_EADDRESS when the address would mean something else in another folder.
  */
 int ks_reference_make(struct ks_buffer **out, struct ks_store *store);
+/* The same of a key's own address, which has no query. */
+int ks_reference_of(struct ks_buffer **out, struct ks_ctx *ctx, const char *uri, const char *pin_source);
 
 #endif

@@ -22,20 +22,21 @@ static int set_attribute(P11KitUri *uri, CK_ATTRIBUTE_TYPE type, const void *val
 	return ks_p11kit.uri_set_attribute(uri, &attribute) == P11_KIT_URI_OK ? 0 : KS_ENOMEM;
 }
 
-/* The object's own address: its token's, with id, label and kind as far as it has them. */
-static int object_address(char **out, const struct ks_token *token, const struct ks_item *item)
+int ks_object_address(char **out, const char *token, const struct ks_item *item, unsigned by)
 {
 	CK_OBJECT_CLASS class = item->kind == KS_PRIVATE_KEY ? CKO_PRIVATE_KEY : CKO_PUBLIC_KEY;
 	P11KitUri *uri = ks_p11kit.uri_new();
 	int rc = 0;
 
-	if (!uri || ks_p11kit.uri_parse(token->uri, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK)
+	if (!uri || ks_p11kit.uri_parse(token, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK)
 		rc = KS_EBUG;
-	if (rc == 0)
+	else
+		ks_p11kit.uri_clear_attributes(uri);
+	if (rc == 0 && by & KS_BY_KIND)
 		rc = set_attribute(uri, CKA_CLASS, &class, sizeof(class));
-	if (rc == 0 && item->id.size)
+	if (rc == 0 && by & KS_BY_ID && item->id.size)
 		rc = set_attribute(uri, CKA_ID, item->id.data, item->id.size);
-	if (rc == 0 && item->label.size)
+	if (rc == 0 && by & KS_BY_LABEL && item->label.size)
 		rc = set_attribute(uri, CKA_LABEL, item->label.data, item->label.size);
 	if (rc == 0 && ks_p11kit.uri_format(uri, P11_KIT_URI_FOR_ANY, out) != P11_KIT_URI_OK)
 		rc = KS_ENOMEM;
@@ -59,7 +60,10 @@ static int orphan_text(char **out, const struct ks_token *token, struct ks_item 
 {
 	ks_auto_mem char *named = ks_item_named(item);
 	ks_auto_mem char *address = NULL;
-	int rc = named ? object_address(&address, token, item) : KS_ENOMEM;
+	int rc = KS_ENOMEM;
+
+	if (named)
+		rc = ks_object_address(&address, token->uri, item, KS_BY_KIND | KS_BY_ID | KS_BY_LABEL);
 
 	if (rc == 0 && asprintf(out, "%s %s; keystow remove '%s'", named, why, address) < 0)
 		rc = KS_ENOMEM;

@@ -16,6 +16,15 @@ enum ks_look {
 };
 /* `where` NULL: all tokens of the configured modules (each module that cannot be asked becomes a notice). NULL-ended. */
 int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where *where, unsigned look);
+
+enum ks_by {
+	KS_BY_KIND = 1,
+	KS_BY_ID = 2,
+	KS_BY_LABEL = 4,
+};
+/* The address of a key on the token whose address is `token`, of an entry of it too, by what of these the key has (enum ks_by). New string. */
+int ks_object_address(char **out, const char *token, const struct ks_item *item, unsigned by);
+
 /* Looks at the one token that `where` means, check by check; `how`: enum ks_examine. What was found before a failure is in `into`. */
 int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
 

@@ -399,7 +399,7 @@ static int write_text(struct ks_store *store, struct ks_bytes text)
 		return 0;
 	}
 	if (rc == 0)
-		rc = ks_folder_above(store->ctx, path);
+		rc = ks_folder_above(store->ctx, path, 0700);
 	return rc < 0 ? rc : ks_disk_write(store->ctx, path, text, true, true);
 }
 

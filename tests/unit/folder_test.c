@@ -150,8 +150,8 @@ static void the_folders_above_a_file_are_made_once_and_for_the_owner(void **stat
 	(void)state;
 	snprintf(inside, sizeof(inside), "%s/inside", place);
 	snprintf(file, sizeof(file), "%s/record", inside);
-	assert_int_equal(ks_folder_above(ctx, file), 0);
-	assert_int_equal(ks_folder_above(ctx, file), 0);
+	assert_int_equal(ks_folder_above(ctx, file, 0700), 0);
+	assert_int_equal(ks_folder_above(ctx, file, 0700), 0);
 	assert_int_equal(stat(inside, &info), 0);
 	assert_int_equal(info.st_mode & 07777, 0700);
 	assert_int_equal(access(file, F_OK), -1);
@@ -165,7 +165,7 @@ static void a_file_where_a_folder_is_wanted_is_named(void **state)
 	assert_int_equal(mkdir(place, 0700), 0);
 	put_file(place);
 	snprintf(file, sizeof(file), "%s/file/deeper/record", place);
-	assert_true(ks_folder_above(ctx, file) < 0);
+	assert_true(ks_folder_above(ctx, file, 0700) < 0);
 	assert_non_null(strstr(ks_ctx_text(ctx), "/file/deeper"));
 }
 
