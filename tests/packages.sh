@@ -4,8 +4,8 @@
 # shellcheck disable=SC2034 # used by those who source this
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config libssl-dev libp11-kit-dev libjansson-dev libsqlite3-dev libsmartcols-dev libgfshare-dev scdoc"
-test_packages="libcmocka-dev libp11-dev libpcsclite-dev softhsm2 opensc gnutls-bin libnss3-tools openssl libengine-pkcs11-openssl curl p11-kit p11-kit-modules
-  ca-certificates default-jre-headless python3 python3-pexpect strace gdb sqlite3 procps zsh fish git"
+test_packages="libcmocka-dev libp11-dev libpcsclite-dev softhsm2 opensc gnutls-bin libnss3-tools openssl libengine-pkcs11-openssl curl openssh-client p11-kit p11-kit-modules
+  ca-certificates default-jdk-headless python3 python3-pexpect strace gdb sqlite3 procps zsh fish git"
 lint_packages="clang-14 clang-tidy-14 cppcheck shellcheck libclang-rt-14-dev"
 
 # need_packages NAME...: installs those that are missing, as root or through sudo; nothing is fetched when all are there.

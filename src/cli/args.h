@@ -43,6 +43,7 @@ enum verb {
 	VERB_TOKEN_BACKUP,
 	VERB_TOKEN_RESTORE,
 	VERB_TOKEN_TWIN,
+	VERB_TOKEN_REGISTER,
 	VERB_HELP,
 	VERB_COMPLETION,
 	VERB_COUNT,
@@ -65,7 +66,7 @@ struct options {
 	struct ks_keyspec type;
 	const char *trace; /* file, "" = standard error */
 	const char *config, *engine, *module, *pin_source, *to_pin_source, *ca_pin_source, *key_pin_source, *new_pin_source;
-	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors, *to;
+	const char *so_pin_source, *usage, *subject, *profile, *ca, *from, *output, *label, *key, *anchors, *to, *nss;
 	struct words san, share, programs;
 };
 

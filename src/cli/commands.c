@@ -268,6 +268,19 @@ const struct command commands[] = {
 			      "--to-pin-source file:right.pin --ca ./ca --days 90\n"
 			      "keystow token twin @left @right --ca ./ca --dry-run --json",
 			      token_twin_run },
+	[VERB_TOKEN_REGISTER] = { "token register", "make a token known to other programs", "TOKEN[;object=LABEL]", VALUE_STORE, false, 1, 1,
+				  "Prints what Java, NSS (Chrome, Firefox), p11-kit, OpenSSL, nginx, curl and ssh have to be told before "
+				  "they use the token, and the lines to type then; with -o DIR files are written there. For nginx and curl "
+				  "each key with a certificate gets LABEL.key, which holds its address, and LABEL.pem. --nss DIR puts the "
+				  "module into an NSS database while its browser is closed. What a program cannot use is told.\n"
+				  "No PIN is written; a pin-source that is a file is named where a program takes one. With a source the "
+				  "token's private keys are looked at, without one only what is public. Run again it has nothing to do; a "
+				  "file that says something else is replaced only with --replace, and stays as FILE.old.",
+				  "keystow token register pkcs11:token=usbhsm\n"
+				  "keystow token register @hsm --for openssl,nginx,curl -o /etc/keystow/usbhsm --pin-source file:usb.pin\n"
+				  "keystow token register @hsm --nss ~/.pki/nssdb\n"
+				  "keystow token register 'pkcs11:token=usbhsm;object=web' --for nginx -o web --dry-run",
+				  token_register_run },
 	[VERB_HELP] = { "help", "explain a command, a code or a word",
 			"[COMMAND | CODE | profiles | types | stores]", VALUE_COMMAND, true, 0, 2,
 			"Explains a command, the code at the end of a message (KS-0402) or of PKCS#11 (CKR_PIN_INCORRECT, "

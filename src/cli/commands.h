@@ -33,6 +33,7 @@ int token_bench_run(struct run *run);
 int token_backup_run(struct run *run);
 int token_restore_run(struct run *run);
 int token_twin_run(struct run *run);
+int token_register_run(struct run *run);
 int help_run(struct run *run);
 int completion_run(struct run *run);
 

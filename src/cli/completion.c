@@ -5,11 +5,23 @@
 #include "commands.h"
 #include "profile.h"
 #include "reader.h"
+#include "register.h"
 #include "text.h"
 #include "where.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static bool is_reader(const char *word)
+{
+	const struct ks_reader *reader;
+
+	for (size_t n = 0; (reader = ks_reader_nth(n)); n++) {
+		if (strcmp(ks_reader_name(reader), word) == 0)
+			return true;
+	}
+	return false;
+}
 
 /* The words that a kind of value may be, blank-separated; "" = a file name or free text. */
 static void value_words(struct ks_buffer *into, enum value_kind looks)
@@ -25,6 +37,10 @@ static void value_words(struct ks_buffer *into, enum value_kind looks)
 	} else if (looks == VALUE_READER) {
 		for (size_t n = 0; ks_reader_nth(n); n++)
 			ks_buffer_format(into, "%s ", ks_reader_name(ks_reader_nth(n)));
+		for (const char *const *word = ks_program_words; *word; word++) {
+			if (!is_reader(*word))
+				ks_buffer_format(into, "%s ", *word);
+		}
 	} else if (looks == VALUE_SHELL) {
 		ks_buffer_text(into, "bash zsh fish ");
 	} else if (looks == VALUE_STORE) {

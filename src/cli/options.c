@@ -9,7 +9,7 @@
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
 #define STORES (READING | WRITING | IN(REQUEST) | IN(TOKEN_INFO) | IN(TOKEN_INIT) | IN(TOKEN_PIN) | IN(TOKEN_DOCTOR) | IN(TOKEN_BENCH) | \
-	 IN(TOKEN_BACKUP) | IN(TOKEN_TWIN) | IN(CA_INIT))
+	 IN(TOKEN_BACKUP) | IN(TOKEN_TWIN) | IN(TOKEN_REGISTER) | IN(CA_INIT))
 #define AT(field) offsetof(struct options, field)
 
 const struct option_row option_rows[] = {
@@ -44,7 +44,7 @@ const struct option_row option_rows[] = {
 	  IN(GENERATE) },
 	{ "dry-run", 'n', OPTION_FLAG, NULL, VALUE_NONE, "show what would change, change nothing", AT(dry_run),
 	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
-		  IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) },
+		  IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) | IN(TOKEN_REGISTER) },
 	{ "engine", 0, OPTION_TEXT, "NAME", VALUE_NONE, "how tokens are reached: pkcs11 (keystow's own) or libp11", AT(engine),
 	  EVERYWHERE },
 	{ "expires-within", 0, OPTION_PERIOD, "PERIOD", VALUE_NONE,
@@ -53,8 +53,9 @@ const struct option_row option_rows[] = {
 	{ "follow", 0, OPTION_FLAG, NULL, VALUE_NONE, "a symbolic link as target is followed once, and that is said",
 	  AT(follow), EVERYWHERE },
 	{ "for", 0, OPTION_WORDS, "PROGRAM", VALUE_READER,
-	  "whether that program sees each entry and can use it: java, nss, openssl, openssl-engine, ssh, gnutls; may be repeated",
-	  AT(programs), IN(VERIFY) },
+	  "the program that is meant, may be repeated; verify: whether it sees each entry and can use it (java, nss, openssl, "
+	  "openssl-engine, ssh, gnutls); token register: what it has to be told (java, nss, p11-kit, openssl, nginx, curl, ssh)",
+	  AT(programs), IN(VERIFY) | IN(TOKEN_REGISTER) },
 	{ "from", 0, OPTION_TEXT, "LIST", VALUE_FILE,
 	  "file with one key a line: label, TAB, subject, and optionally TAB and names separated by commas", AT(from),
 	  IN(ENROLL) },
@@ -76,10 +77,13 @@ const struct option_row option_rows[] = {
 	{ "no-input", 0, OPTION_FLAG, NULL, VALUE_NONE, "never ask anything", AT(no_input), EVERYWHERE },
 	{ "no-password", 0, OPTION_FLAG, NULL, VALUE_NONE, "leave a private key in the clear, in a file of mode 0600",
 	  AT(no_password), IN(CA_INIT) | IN(NEW) | IN(GENERATE) | IN(COPY) | IN(ENROLL) },
+	{ "nss", 0, OPTION_TEXT, "DIR", VALUE_FOLDER,
+	  "put the token's module into the NSS database in DIR, whose programs are closed", AT(nss), IN(TOKEN_REGISTER) },
 	{ "officer", 0, OPTION_FLAG, NULL, VALUE_NONE, "change the security officer's own PIN", AT(officer),
 	  IN(TOKEN_PIN) },
-	{ "output", 'o', OPTION_TEXT, "FILE", VALUE_FILE, "write the result to FILE (- is standard output)", AT(output),
-	  IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) },
+	{ "output", 'o', OPTION_TEXT, "FILE", VALUE_FILE,
+	  "write the result to FILE (- is standard output), or several results into the folder FILE", AT(output),
+	  IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) | IN(TOKEN_REGISTER) },
 	{ "pin-source", 0, OPTION_TEXT, "SOURCE", VALUE_SOURCE,
 	  "where the PIN or password of the first store comes from: prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND",
 	  AT(pin_source), STORES },
@@ -90,7 +94,7 @@ const struct option_row option_rows[] = {
 	  EVERYWHERE },
 	{ "replace", 0, OPTION_FLAG, NULL, VALUE_NONE, "what has that name already is replaced", AT(replace),
 	  IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REQUEST) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
-		  IN(TOKEN_TWIN) },
+		  IN(TOKEN_TWIN) | IN(TOKEN_REGISTER) },
 	{ "restore", 0, OPTION_FLAG, NULL, VALUE_NONE,
 	  "put back certificates of the bundle that were deleted from the store", AT(restore), IN(MERGE) },
 	{ "san", 0, OPTION_WORDS, "KIND:VALUE", VALUE_NONE,

@@ -204,7 +204,8 @@ def settled(value, folder, key=""):
         return "PEM"
     if key == "module":
         return os.path.basename(value)
-    value = value.replace(folder, "FOLDER")
+    value = value.replace(folder, "FOLDER").replace(SOFTHSM or folder, "MODULE")
+    value = re.sub(r"(slot(?: =)?) \d+", r"\1 ...", value)
     value = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", value)
     value = re.sub(r"\d{4}-\d\d-\d\d", "DATE", value)
     value = re.sub(r"(serial=|id=)[^;&]+", r"\1...", value)

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The verbs on tokens: SoftHSM made fresh for each claim, pkcs11-tool as the judge."""
+import ctypes
 import os
 import re
 import shlex
+import subprocess
 import sys
 
 from story import PIN, SOFTHSM, Skip, claim, ended, tell
@@ -260,6 +262,166 @@ def token_bench_fails_in_words(story):
     story.fails(3, 301, "token", "bench", f"{token};object=absent", *P)
     story.fails(2, 201, "token", "bench", f"{token};object=absent", "--write", *P)
     story.fails(3, 303, "token", "bench", "pkcs11:token=absent", *P)
+
+
+# ---- other programs ----
+
+
+def listing(story, folder):
+    return {name: story.read(os.path.join(folder, name)) for name in sorted(os.listdir(story.path(folder)))}
+
+
+def nss_database(story, name="nss"):
+    os.mkdir(story.path(name))
+    story.tool("certutil", "-N", "-d", f"sql:{name}", "--empty-password")
+    return name
+
+
+@claim
+def token_register_prints_a_golden_document(story):
+    story.golden("token register", "token", "register", story.token(), "--for", "java,nss,p11-kit")
+
+
+@claim
+def token_register_writes_nothing_until_a_folder_is_named(story):
+    token = story.token()
+    before = sorted(os.listdir(story.dir))
+    said = story.ok("token", "register", token).out
+    story.ok("token", "register", token, "-o", "glue", "--dry-run")
+    assert "==> " in said and "java.cfg" in said, said
+    assert [name for name in sorted(os.listdir(story.dir)) if name != "state"] == [name for name in before if name != "state"]
+
+
+@claim
+def token_register_has_nothing_to_do_the_second_time(story):
+    token = story.token()
+    story.ok("generate", f"{token};object=k", *P)
+    first = story.ok("token", "register", token, "-o", "glue", *P)
+    files = listing(story, "glue")
+    again = story.ok("token", "register", token, "-o", "glue", *P)
+    assert first.out.startswith("+ ") and "nothing to do" in again.err and "+ " not in again.out, again
+    assert listing(story, "glue") == files and f"file:{story.path('pin')}".encode() in files["openssl.cnf"], files
+    assert not any(PIN.encode() in text for text in files.values())
+
+
+@claim
+def token_register_replaces_a_file_only_when_told_and_keeps_it(story):
+    token = story.token()
+    story.ok("token", "register", token, "-o", "glue")
+    files = listing(story, "glue")
+    story.write("glue/java.cfg", "mine\n")
+    os.unlink(story.path("glue/java.args"))
+    result = story.fails(9, 902, "token", "register", token, "-o", "glue")
+    assert "java.cfg" in result.err and not story.has("glue/java.args") and story.read("glue/java.cfg") == b"mine\n", result
+    story.ok("token", "register", token, "-o", "glue", "--replace")
+    assert listing(story, "glue") == {**files, "java.cfg.old": b"mine\n"}
+
+
+@claim
+def token_register_fails_in_words(story):
+    token = story.token()
+    story.fails(3, 303, "token", "register", "pkcs11:token=absent")
+    assert "did you mean java?" in story.fails(2, 201, "token", "register", token, "--for", "jav").err
+    story.fails(2, 201, "token", "register", "p12:a.p12")
+    story.fails(3, 301, "token", "register", f"{token};object=absent", "-o", "glue")
+    story.fails(3, 301, "token", "register", token, "--nss", "absent")
+    story.fails(4, 401, "token", "register", token, "--pin-source", "file:b.pin", "-o", "glue")
+    assert not story.has("glue")
+
+
+@claim
+def keys_of_any_label_get_files_of_their_own_in_the_folder(story):
+    token = story.token()
+    login = ("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "--login", "--pin", PIN)
+    for label, number in (("twice", "0a0b0c0d0e"), ("twice", "1a0b"), ("Twice", "1a0b0c0d02"), ("../../up and \x1b[2Jaway", "03"), ("", "04")):
+        story.tool(*login, "--keypairgen", "--key-type", "EC:secp256r1", "--label", label, "--id", number)
+    story.ok("token", "register", token, "--for", "openssl", "-o", "deep/glue", *P)
+    keys = {name for name in os.listdir(story.path("deep/glue")) if name.endswith(".key")}
+    assert {"key.key", "Twice.key", "twice-0a0b0c0d.key", "twice-1a0b.key", "_._.._up_and___2Jaway.key"} == keys, keys
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) for name in keys), keys
+    assert not story.has("up and"), os.listdir(story.dir)
+
+
+@claim
+def token_register_tells_which_key_a_program_cannot_use(story):
+    token = story.token()
+    story.ca()
+    story.ok("enroll", f"{token};object=web", "--type", "rsa:2048", "--ca", "ca", "--subject", "CN=x", "--profile", "client", *P)
+    story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "--login", "--pin", PIN, "--keypairgen", "--key-type",
+               "EC:edwards25519", "--label", "ed", "--id", "0e")
+    story.ok("generate", f"{token};object=bare", *P)
+    programs = story.ok("token", "register", f"{token}", "--json", *P).json()["programs"]
+    cannot = {one["program"]: " ".join(one["cannot"]) for one in programs}
+    assert "key ed" in cannot["java"] and "key bare" in cannot["java"] and "key ed" in cannot["ssh"], cannot
+    assert "libp11" in cannot["openssl"] and "key bare" in cannot["nginx"] and "web" not in "".join(cannot.values()), cannot
+    named = story.ok("token", "register", f"{token};object=web", "--for", "openssl", "--json", *P).json()["programs"][0]["cannot"]
+    assert "libp11" in named[0], named
+
+
+@claim
+def an_nss_database_gets_the_module_once_and_keeps_what_it_had(story):
+    token, database = story.token(), nss_database(story)
+    story.tool("modutil", "-force", "-dbdir", f"sql:{database}", "-add", "trust", "-libfile", trust_module())
+    before = story.read("nss/pkcs11.txt")
+    assert "+ module story" in story.ok("token", "register", token, "--nss", f"sql:{database}").out
+    assert "nothing to do" in story.ok("token", "register", token, "--nss", database).err
+    assert story.read("nss/pkcs11.txt").startswith(before) and story.read("nss/pkcs11.txt.old") == before
+    listed = story.tool("modutil", "-dbdir", f"sql:{database}", "-list")
+    assert "NSS Internal" in listed and trust_module() in listed and listed.count(f"library name: {SOFTHSM}") == 1, listed
+
+
+def trust_module():
+    found = [path for path in ("/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so", "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-trust.so")
+             if os.path.exists(path)]
+    if not found:
+        raise Skip("p11-kit-modules is not installed")
+    return found[0]
+
+
+@claim
+def a_module_that_modutil_put_there_counts_under_the_name_it_has(story):
+    token, database = story.token(), nss_database(story)
+    story.tool("modutil", "-force", "-dbdir", f"sql:{database}", "-add", "other name", "-libfile", SOFTHSM)
+    said = story.ok("token", "register", token, "--nss", database)
+    assert "= module other name" in said.out and "nothing to do" in said.err, said
+
+
+@claim
+def a_name_that_stands_for_another_module_is_given_away_only_when_told(story):
+    token, database = story.token(), nss_database(story)
+    story.tool("modutil", "-force", "-dbdir", f"sql:{database}", "-add", "story", "-libfile", trust_module())
+    before = story.read("nss/pkcs11.txt")
+    story.fails(9, 902, "token", "register", token, "--nss", database)
+    assert story.read("nss/pkcs11.txt") == before
+    assert "~ module story" in story.ok("token", "register", token, "--nss", database, "--replace").out
+    listed = story.tool("modutil", "-dbdir", f"sql:{database}", "-list")
+    assert SOFTHSM in listed and trust_module() not in listed, listed
+
+
+@claim
+def an_nss_database_that_a_program_has_open_is_left_alone(story):
+    token, database = story.token(), nss_database(story)
+    hold = story.write("hold.py", "import ctypes, sys\nprint(ctypes.CDLL('libnss3.so').NSS_Init(b'sql:nss'), flush=True)\nsys.stdin.read()\n")
+    try:
+        ctypes.CDLL("libnss3.so")
+    except OSError as missing:
+        raise Skip("libnss3 is not installed") from missing
+    before = story.read("nss/pkcs11.txt")
+    with subprocess.Popen([sys.executable, hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=story.dir, env=story.env) as program:
+        assert program.stdout.readline() == b"0\n"
+        result = story.fails(9, 903, "token", "register", token, "--nss", database, "-o", "glue")
+        program.stdin.close()
+    assert f"(process {program.pid})" in result.err and story.read("nss/pkcs11.txt") == before and not story.has("glue"), result
+    story.ok("token", "register", token, "--nss", database)
+
+
+@claim
+def an_nss_database_of_the_old_format_is_refused_with_the_way_out(story):
+    token = story.token()
+    os.mkdir(story.path("old"))
+    story.write("old/secmod.db", "")
+    result = story.fails(6, 610, "token", "register", token, "--nss", "old")
+    assert "certutil -N" in result.err, result
 
 
 # ---- modules ----

@@ -55,6 +55,7 @@ JOBS = [
     Job("verify", lambda at: ["verify", WALNUT + ";object=key"]),
     Job("request", lambda at: ["request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("out.csr"), "--replace"]),
     Job("token info", lambda at: ["token", "info", WALNUT]),
+    Job("token register", lambda at: ["token", "register", WALNUT, "-o", at.path("files/glue"), "--replace"]),
     Job("token pin", lambda at: ["token", "pin", WALNUT, "--new-pin-source", "file:" + at.path("new-pin")]),
     Job("token pin --unblock", lambda at: ["token", "pin", WALNUT, "--unblock", "--so-pin-source", "file:" + at.path("so-pin"),
                                            "--new-pin-source", "file:" + at.path("new-pin")], option=None),
