@@ -53,6 +53,16 @@ const struct command commands[] = {
 			  "keystow verify p12:alice.p12#web --anchors /etc/ssl/certs/ca-certificates.crt\n"
 			  "keystow verify 'pkcs11:token=usbhsm;object=my_key3' --pin-source file:usb.pin",
 			  verify_run },
+	[VERB_LINT] = { "lint", "what in stores makes trouble, and repairing it", "STORE...", VALUE_STORE, false, 1, MANY,
+			"Looks for keys without id, certificates and public keys with another id or label than their key, one id with "
+			"different keys, labels that two keys share, certificates without key, weak keys and expired certificates. With "
+			"--fix ids and labels are repaired: the private key's count, a key without id gets its certificate's or the SHA-1 of "
+			"its public key. Keys are never touched, and what was changed is read back. A token is logged in to. Exit 1 when "
+			"something is left.",
+			"keystow lint @hsm\n"
+			"keystow lint @hsm --fix --dry-run\n"
+			"keystow lint p12:alice.p12 --fix --pin-source file:alice.pin",
+			lint_run },
 	[VERB_NEW] = { "new", "make an empty store", "STORE", VALUE_STORE, false, 1, 1,
 		       "Makes a store of the named kind. A store that can be sealed asks for its password twice.",
 		       "keystow new p12:alice.p12\n"

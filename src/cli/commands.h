@@ -10,6 +10,7 @@ int show_run(struct run *run);
 int find_run(struct run *run);
 int diff_run(struct run *run);
 int verify_run(struct run *run);
+int lint_run(struct run *run);
 int new_run(struct run *run);
 int generate_run(struct run *run);
 int request_run(struct run *run);

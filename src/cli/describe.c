@@ -409,6 +409,8 @@ static json_t *change_json(const struct ks_change *change)
 	out_set_label(object, "label", label_of(change));
 	if (change->what == KS_RENAME)
 		out_set_label(object, "new_label", change->naming.label);
+	if (change->naming.id.size && change->what == KS_RENAME)
+		out_set_hex(object, "new_id", change->naming.id);
 	if (item->kind == KS_CERTIFICATE && ks_certificate_facts(&facts, item->der) == 0) {
 		set_name(object, "subject", facts.subject);
 		out_set_time(object, "not_after", facts.not_after);

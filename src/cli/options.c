@@ -4,7 +4,7 @@
  */
 #include "args.h"
 
-#define READING (IN(LIST) | IN(SHOW) | IN(FIND) | IN(DIFF) | IN(VERIFY))
+#define READING (IN(LIST) | IN(SHOW) | IN(FIND) | IN(DIFF) | IN(VERIFY) | IN(LINT))
 #define WRITING                                                                                                        \
 	(IN(NEW) | IN(GENERATE) | IN(ENROLL) | IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(PASSWD) |         \
 	 IN(MERGE) | IN(ROLLBACK))
@@ -43,13 +43,14 @@ const struct option_row option_rows[] = {
 	{ "decrypt", 0, OPTION_FLAG, NULL, VALUE_NONE, "the RSA key may decrypt too, not only sign", AT(decrypt),
 	  IN(GENERATE) },
 	{ "dry-run", 'n', OPTION_FLAG, NULL, VALUE_NONE, "show what would change, change nothing", AT(dry_run),
-	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(MERGE) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
+	  IN(COPY) | IN(INSTALL) | IN(REMOVE) | IN(RENAME) | IN(LINT) | IN(MERGE) | IN(CA_SIGN) | IN(TOKEN_BACKUP) |
 		  IN(TOKEN_RESTORE) | IN(TOKEN_TWIN) | IN(TOKEN_REGISTER) },
 	{ "engine", 0, OPTION_TEXT, "NAME", VALUE_NONE, "how tokens are reached: pkcs11 (keystow's own) or libp11", AT(engine),
 	  EVERYWHERE },
 	{ "expires-within", 0, OPTION_PERIOD, "PERIOD", VALUE_NONE,
 	  "only what expires within PERIOD (30d, 12h, 2w, 1y) or has expired; exit 1 when there is any",
 	  AT(expires_within), IN(LIST) },
+	{ "fix", 0, OPTION_FLAG, NULL, VALUE_NONE, "repair ids and labels; no key is touched", AT(fix), IN(LINT) },
 	{ "follow", 0, OPTION_FLAG, NULL, VALUE_NONE, "a symbolic link as target is followed once, and that is said",
 	  AT(follow), EVERYWHERE },
 	{ "for", 0, OPTION_WORDS, "PROGRAM", VALUE_READER,

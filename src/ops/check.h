@@ -29,6 +29,9 @@ int ks_finding_tell(struct ks_findings *out, int status, const char *check, cons
 int ks_verify_entry(struct ks_findings *out, struct ks_store *store, const struct ks_entry *entry, const struct ks_set *anchors,
 		    bool sign, int64_t now);
 
+/* Is it so short that nobody should rely on it any more? */
+bool ks_key_weak(const struct ks_keyspec *key);
+
 struct ks_difference {
 	char sign;			/* '+' only right, '-' only left, '~' same key or label but changed */
 	const struct ks_entry *left, *right;

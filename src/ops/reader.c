@@ -245,7 +245,7 @@ static bool engine_blinded(const struct look *look)
 
 /* ---- the rules ---- */
 
-#define PAIR_ANEW "give key and certificate one id and one label, with pkcs11-tool --set-id or keystow rename"
+#define PAIR_ANEW "keystow lint STORE --fix"
 
 static const struct rule {
 	unsigned readers, forms;

@@ -194,7 +194,7 @@ static int check_dates(struct verify *verify, const struct ks_certificate_facts 
 	return find(verify, 0, "dates", "", "%s is valid until %s", whose, date);
 }
 
-static bool weak_key(const struct ks_keyspec *key)
+bool ks_key_weak(const struct ks_keyspec *key)
 {
 	switch (key->type) {
 	case KS_KEY_RSA:
@@ -219,7 +219,7 @@ static int check_strength(struct verify *verify, struct ks_item *item, const str
 	if (!certificate)
 		return ks_ctx_status(verify->ctx);
 	ks_keyspec_title(title, &facts->key);
-	if (weak_key(&facts->key))
+	if (ks_key_weak(&facts->key))
 		rc = find(verify, KS_NO_INVALID, "key", "make a new key of at least 2048 bits RSA or 256 bits EC",
 			  "the key is weak: %s", title);
 	else

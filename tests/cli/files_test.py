@@ -305,6 +305,59 @@ def verify_for_a_program_fails_in_words(story):
     story.fails(4, 403, "verify", token, "--for", "java")
 
 
+# ---- lint ----
+
+def untied(story):
+    """A PKCS#12 file as old tools write it: nothing in it says which certificate belongs to the key."""
+    story.openssl_key()
+    story.tool("openssl", "pkcs12", "-export", "-inkey", "web.key", "-nocerts", "-name", "web", "-out", "a.p12", "-passout", "file:a.pin")
+    story.ok("copy", "web.crt", "p12:a.p12#stray", "--to-pin-source", "file:a.pin", "-q")
+    return "p12:a.p12"
+
+
+@claim
+def lint_finds_and_repairs_what_pairs_key_and_certificate(story):
+    store = untied(story)
+    before = story.read("a.p12")
+    found = story.run("lint", store, *A)
+    assert found.code == 1 and "label-differs" in found.out, found
+    dry = story.run("lint", store, "--fix", "--dry-run", *A)
+    assert dry.code == 1 and "nothing was changed" in dry.err and story.read("a.p12") == before, dry
+    story.ok("lint", store, "--fix", *A)
+    story.ok("lint", store, *A)
+    listed = story.tool("keytool", "-list", "-keystore", "a.p12", "-storepass", "correct horse")
+    assert "1 entry" in listed and "web" in listed and "length: 0" not in listed, listed
+    at = before.index(b"\x04\x81\x90") # the sealed key of P-256, an octet string of 144 bytes
+    assert before[at:at + 147] in story.read("a.p12"), "the sealed key is not the same bytes any more"
+
+
+@claim
+def lint_is_content_with_what_keystow_makes(story):
+    assert "needs care" in story.ok("lint", story.p12(), *A).err
+
+
+@claim
+def lint_finds_weak_keys_and_expired_certificates(story):
+    story.tool("openssl", "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "weak.key", "-out", "weak.crt", "-days", "9", "-subj", "/CN=weak")
+    found = story.run("lint", "weak.crt", "--json").json()["stores"][0]
+    assert [f["code"] for f in found["findings"]] == ["weak-key"], found
+
+
+@claim
+def lint_prints_a_golden_document(story):
+    store = untied(story)
+    story.golden("lint", "lint", store, "--fix", "--dry-run", *A, code=1)
+
+
+@claim
+def lint_fails_in_words(story):
+    store = untied(story)
+    story.fails(2, 201, "lint", store, "--dry-run", *A)
+    story.fails(2, 201, "lint", f"{store}#web", *A)
+    story.fails(4, 402, "lint", store, "--fix", *B)
+    story.fails(3, 301, "lint", "p12:absent.p12")
+
+
 @claim
 def verify_prints_a_golden_document(story):
     enroll(story)

@@ -198,7 +198,7 @@ def settled(value, folder, key=""):
         return [settled(v, folder, key) for v in value]
     if not isinstance(value, str):
         return 0 if key in ("slot",) else value
-    if key in ("serial", "id") or (key == "sha256" and re.fullmatch(r"[0-9a-f]+", value)):
+    if key in ("serial", "id", "new_id") or (key == "sha256" and re.fullmatch(r"[0-9a-f]+", value)):
         return key.upper()
     if key == "pem":
         return "PEM"

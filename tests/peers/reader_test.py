@@ -121,6 +121,30 @@ def nss_uses_of_a_token_what_is_said(story):
 
 
 @claim
+def lint_repairs_a_token_so_that_java_and_nss_pair_its_entries(story):
+    token = story.token("odd")
+    for name in ("noid", "differ", "mixed", "wrong"):
+        make(story, name, "rsa:2048")
+    for name, ident, other in (("noid", None, None), ("differ", "01", "02"), ("mixed", "03", "04")):
+        put(story, "odd", name, "privkey", ident)
+        put(story, "odd", name, "pubkey", ident)
+        put(story, "odd", name, "cert", other)
+    put(story, "odd", "wrong", "cert", "03")
+    options = java_options(story, "odd")
+    assert set(java_lists(story, options)) == {"wrong"}
+    assert story.run("lint", token, *P).code == 1
+    story.ok("lint", token, "--fix", *P)
+    assert set(java_lists(story, options)) == {"noid", "differ", "mixed"}
+    assert all(java_signs(story, options, name) for name in ("noid", "differ", "mixed"))
+    os.mkdir(story.path("nss"))
+    story.tool("certutil", "-N", "-d", "sql:nss", "--empty-password")
+    story.tool("modutil", "-dbdir", "sql:nss", "-add", "soft", "-libfile", SOFTHSM, "-force")
+    listed = story.tool("certutil", "-L", "-d", "sql:nss", "-h", "odd", "-f", "pin")
+    assert set(re.findall(r"(?m)^odd:(\S+)\s+u,u,u\s*$", listed)) == {"noid", "differ", "mixed"}, listed
+    assert used(story, "java", f"{token};object=noid", *P, key="private-key")[0] == {"noid"}
+
+
+@claim
 def openssl_s_engine_uses_of_a_token_what_is_said(story):
     if "[ available ]" not in quiet(story, "openssl", "engine", "-t", "pkcs11")[1]:
         raise Skip("libp11's engine is not installed")

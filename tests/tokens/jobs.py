@@ -53,6 +53,7 @@ JOBS = [
     Job("list of all", lambda at: ["list"], option=None, names=ANY_TOKEN),
     Job("token list", lambda at: ["token", "list"], option=None, names=ANY_TOKEN),
     Job("verify", lambda at: ["verify", WALNUT + ";object=key"]),
+    Job("lint", lambda at: ["lint", WALNUT]),
     Job("request", lambda at: ["request", WALNUT + ";object=bare", "--subject", "CN=bare", "-o", at.path("out.csr"), "--replace"]),
     Job("token info", lambda at: ["token", "info", WALNUT]),
     Job("token register", lambda at: ["token", "register", WALNUT, "-o", at.path("files/glue"), "--replace"]),

@@ -72,6 +72,7 @@ def enrolled(at, spec, label):
            entry)
     say(f"{spec}: show tells the kind of key", at.ks("show", at.entry(label)), word=TYPES[spec])
     say(f"{spec}: verify signs with the one and verifies with the other", at.ks("verify", at.entry(label)), word="holds together")
+    say(f"{spec}: lint finds nothing to repair", at.ks("lint", at.device.uri))
     say(f"{spec}: a second enroll has nothing to do", enroll(at, label, spec), word="nothing to do")
     return True
 
