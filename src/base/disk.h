@@ -64,6 +64,8 @@ const unsigned char *ks_disk_staged_digest(const struct ks_disk *disk);
  * the sentence says whether the old file is untouched, or the new one is in place and only what came after it went wrong.
  */
 int ks_disk_publish(struct ks_disk *disk);
+/* Is something staged that is not in place? Tells also after a failed publish whether the new file got its name. */
+bool ks_disk_is_staged(const struct ks_disk *disk);
 /* Makes what was written beside it durable when nothing is published. */
 int ks_disk_sync(struct ks_disk *disk);
 /* Exchanges NAME and NAME.old and reads again. KS_ENOTFOUND when there is no NAME.old. Under the lock. */

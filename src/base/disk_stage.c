@@ -250,6 +250,11 @@ int ks_disk_staged(struct ks_buffer **out, struct ks_disk *disk)
 	return 0;
 }
 
+bool ks_disk_is_staged(const struct ks_disk *disk)
+{
+	return disk->staged >= 0;
+}
+
 const unsigned char *ks_disk_staged_digest(const struct ks_disk *disk)
 {
 	return disk->staged_digest;

@@ -342,48 +342,94 @@ int ks_backup_make(struct ks_backup_made **out, struct ks_store *store, struct k
 
 /* ---- writing ---- */
 
-/* Said before a file is touched, so that a name that is taken costs nothing. */
-static int check_free(struct ks_ctx *ctx, const char *path, bool replace)
-{
-	__attribute__((cleanup(ks_disk_freep))) struct ks_disk *disk = NULL;
-	int rc = ks_disk_open(&disk, ctx, path, KS_DISK_WRITE | KS_DISK_CREATE);
+/*
+ * The backup and its shares come into place together, or not at all: each is written and read back beside its name, and only when
+ * all are there do they get their names. What had such a name stays as NAME.old, because a new backup that nobody has tried yet must
+ * not cost the old one.
+ */
+struct leaves {
+	struct ks_disk *disks[KS_SHARES_MOST + 1];
+	bool replaces[KS_SHARES_MOST + 1];
+	unsigned count, in_place;
+};
 
-	if (rc < 0 || replace || !ks_disk_exists(disk))
-		return rc;
-	return ks_hint(ctx, ks_fail(ctx, KS_EEXISTS, "%s exists already", path),
-		       "choose another name; --replace makes the shares of the old backup worthless");
+static void leaves_close(struct leaves *leaves)
+{
+	for (unsigned i = 0; i < leaves->count; i++)
+		ks_disk_close(leaves->disks[i]);
 }
 
-static int write_share(struct ks_ctx *ctx, const struct ks_share *share, const char *path, bool replace)
+static int stage(struct leaves *leaves, struct ks_ctx *ctx, const char *path, struct ks_bytes content, bool replace)
+{
+	const struct ks_disk_wish wish = { .private_material = true, .keep_old = true };
+	struct ks_disk **disk = &leaves->disks[leaves->count];
+	bool changed;
+	int rc = ks_disk_open(disk, ctx, path, KS_DISK_WRITE | KS_DISK_CREATE);
+
+	if (rc < 0)
+		return rc;
+	leaves->count++;
+	rc = ks_disk_lock(*disk, &changed);
+	if (rc < 0)
+		return rc;
+	leaves->replaces[leaves->count - 1] = ks_disk_exists(*disk);
+	if (ks_disk_exists(*disk) && !replace)
+		return ks_hint(ctx, ks_fail(ctx, KS_EEXISTS, "%s exists already", path),
+			       "choose another name; with --replace the old backup and its shares stay beside the new ones, as .old");
+	return ks_disk_stage(*disk, &content, 1, &wish);
+}
+
+static int stage_share(struct leaves *leaves, struct ks_ctx *ctx, const struct ks_share *share, const char *path, bool replace)
 {
 	ks_auto(buffer) text = NULL;
 	int rc = ks_share_write(&text, ctx, share);
 
-	return rc < 0 ? rc : ks_disk_write(ctx, path, ks_buffer_bytes(text), true, replace);
+	return rc < 0 ? rc : stage(leaves, ctx, path, ks_buffer_bytes(text), replace);
 }
 
-/* Shares of a backup that was not written are of no use; the failure stays the one that is told. */
-static void forget_shares(char *const *paths, unsigned count)
+/* The failure stays the one that is told. A file that was exchanged for its earlier copy leaves the new one as .old. */
+static void take_back(const struct leaves *leaves, const char *path, char *const *share_paths)
 {
-	for (unsigned i = 0; i < count; i++)
-		ks_disk_remove(NULL, paths[i]);
+	for (unsigned i = 0; i < leaves->in_place; i++) {
+		if (leaves->replaces[i])
+			ks_disk_exchange(leaves->disks[i]);
+		else
+			ks_disk_remove(NULL, i < leaves->count - 1 ? share_paths[i] : path);
+	}
+}
+
+/* Two shares in one file would be one share. */
+static int check_names(struct ks_ctx *ctx, const char *path, char *const *share_paths, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		bool twice = strcmp(share_paths[i], path) == 0;
+
+		for (unsigned n = 0; !twice && n < i; n++)
+			twice = strcmp(share_paths[i], share_paths[n]) == 0;
+		if (twice)
+			return ks_hint(ctx, ks_fail(ctx, KS_EUSAGE, "%s is named twice", share_paths[i]),
+				       "the backup and each share want a file of their own");
+	}
+	return 0;
 }
 
 int ks_backup_write(struct ks_ctx *ctx, const struct ks_backup_made *made, const char *path, char *const *share_paths,
 		    bool replace)
 {
-	unsigned written = 0;
-	int rc = check_free(ctx, path, replace);
+	__attribute__((cleanup(leaves_close))) struct leaves leaves = { .count = 0 };
+	int rc = check_names(ctx, path, share_paths, made->count);
 
 	for (unsigned i = 0; rc == 0 && i < made->count; i++)
-		rc = check_free(ctx, share_paths[i], replace);
-	while (rc == 0 && written < made->count) {
-		rc = write_share(ctx, &made->shares[written], share_paths[written], replace);
-		written += rc == 0;
-	}
+		rc = stage_share(&leaves, ctx, &made->shares[i], share_paths[i], replace);
 	if (rc == 0)
-		rc = ks_disk_write(ctx, path, ks_buffer_bytes(made->file), true, replace);
+		rc = stage(&leaves, ctx, path, ks_buffer_bytes(made->file), replace);
+	while (rc == 0 && leaves.in_place < leaves.count) {
+		struct ks_disk *disk = leaves.disks[leaves.in_place];
+
+		rc = ks_disk_publish(disk);
+		leaves.in_place += !ks_disk_is_staged(disk);
+	}
 	if (rc < 0)
-		forget_shares(share_paths, written);
+		take_back(&leaves, path, share_paths);
 	return rc;
 }

@@ -33,7 +33,8 @@ KS_FREES(backup_made)
  * ks_backup_plan, and the plan says so. */
 int ks_backup_make(struct ks_backup_made **out, struct ks_store *store, struct ks_plan *plan, unsigned count,
 		   unsigned threshold, bool strict);
-/* Every share into its file, then the backup into its own; on failure none of them stays. KS_EEXISTS unless `replace`. */
+/* Every share into its file and the backup into its own; on failure all is as it was. KS_EEXISTS unless `replace`, which keeps what was
+ * there as NAME.old. */
 int ks_backup_write(struct ks_ctx *ctx, const struct ks_backup_made *made, const char *path, char *const *share_paths,
 		    bool replace);
 

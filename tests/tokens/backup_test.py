@@ -165,6 +165,11 @@ def left_behind(at, secrets):
     return found
 
 
+def unleaky(at):
+    """LeakSanitizer needs ptrace for itself, so it is off under strace; the other runs of this file look for leaks."""
+    return {"ASAN_OPTIONS": at.env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
 # ---- the stories ----
 
 def the_whole_story(at):
@@ -301,6 +306,39 @@ def wrong_with(at, objects, said):
     return [kind for kind, _, _ in objects if kind == "secret key"] + [label for label in alone if label not in said + info]
 
 
+def contents(at):
+    """The backup and its shares, by name, and what lies beside them."""
+    return {name: at.read("files/" + name) for name in os.listdir(at.path("files")) if name != "ca"}
+
+
+def replaced(at):
+    """A backup in the place of another costs nothing until all of it is there; what was there stays beside it."""
+    check(backup(at))
+    old = contents(at)
+    shutil.move(share(at, 4), at.path("fourth"))
+    os.mkdir(share(at, 4))
+    got = backup(at, "--replace")
+    os.rmdir(share(at, 4))
+    shutil.move(at.path("fourth"), share(at, 4))
+    tap.ok(got.rc == 6 and contents(at) == old, "a share that cannot be written leaves the old backup and its shares", got)
+    if shutil.which("strace"):
+        wrong = []
+        for call, last in (("renameat", 12), ("fsync", 12)):
+            for n in range(1, last + 1):
+                got = at.run(["strace", "-f", "-o", at.path("strace"), "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={n}",
+                              at.keystow, "token", "backup", WALNUT, "-o", at.path("files/b"), "--replace", "--pin-source",
+                              "file:" + at.path("pin")], env=unleaky(at))
+                now = {name: text for name, text in contents(at).items() if not name.endswith(".old")}
+                wrong += [] if 0 < got.rc < 128 and now == old else [f"{call} {n}: {sorted(now)}\n{got}"]
+        tap.ok(not wrong, "a rename or a sync that fails anywhere leaves all of the old backup in place", "\n".join(wrong))
+    got = backup(at, "--replace")
+    now = contents(at)
+    tap.ok(got.rc == 0 and all(now[name] != text and now[name + ".old"] == text for name, text in old.items()),
+           "with --replace each file stays as .old", got)
+    got = backup(at, "--replace", "--shares", "2", "--threshold", "2", "--share", share(at, 1), "--share", share(at, 1))
+    tap.ok(got.rc == 2 and contents(at) == now and "named twice" in got.err, "two shares do not go into one file", got)
+
+
 def killed(at):
     """A kill between any two calls."""
     check(backup(at))
@@ -328,8 +366,7 @@ def killed(at):
 def nothing_is_told(at):
     """The whole secret and the two keys made of it are in no output, trace, file or system call, the shares only in their files."""
     traced = ["strace", "-f", "-v", "-s", "65535", "-xx", "-o", at.path("strace")] if shutil.which("strace") else []
-    # LeakSanitizer needs ptrace for itself; the other runs of this file look for leaks.
-    alone = {"ASAN_OPTIONS": at.env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"} if traced else {}
+    alone = unleaky(at) if traced else {}
     argv = ["token", "backup", WALNUT, "-o", at.path("files/b"), "--trace", "-v", "-v", "--pin-source", "file:" + at.path("pin")]
     made = at.run([*traced, at.keystow, *argv], timeout=4 * stand.SAFETY, env=alone)
     calls = at.read("strace")
@@ -365,8 +402,9 @@ with stand.Stand("walnut", "acorn") as probe:
     stocked(probe)
     if "libgfshare" in backup(probe).err:
         stand.skip("libgfshare is not there")
-STORIES = [the_whole_story, refusals, keys_that_stay, disturbed, killed, nothing_is_told]
-for story in STORIES:
-    if len(sys.argv) < 2 or story.__name__ in sys.argv[1:]:
+STORIES = [the_whole_story, refusals, keys_that_stay, replaced, disturbed, nothing_is_told]
+MANY_RUNS = [killed]  # by name only
+for story in STORIES + MANY_RUNS:
+    if story.__name__ in sys.argv[1:] or (len(sys.argv) < 2 and story in STORIES):
         a_story(story)
 tap.done()
