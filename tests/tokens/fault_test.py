@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever call of a command goes wrong, and however: no crash, no hang, a sentence that names the token, nothing half done.
 
-fault_test.py JOB...: a clean run tells which Cryptoki calls the command makes; then each of them is disturbed in each way.
+fault_test.py [--every N] JOB...: a clean run tells which Cryptoki calls the command makes; then each of them is disturbed in each way, or
+every N-th of these disturbances happens.
 """
 from concurrent.futures import ThreadPoolExecutor
 import queue
@@ -136,9 +137,10 @@ class Series:
             at.back()
             self.stands.put(at)
 
-    def all(self):
+    def all(self, every):
+        rows = [(call, kind, row) for call in jobs.points(self.clean.calls) for kind, row in faults(call)]
         with ThreadPoolExecutor(WORKERS) as pool:
-            work = [pool.submit(self.disturb, call, kind, row) for call in jobs.points(self.clean.calls) for kind, row in faults(call)]
+            work = [pool.submit(self.disturb, *row) for row in rows[::every]]
         for one in work:
             one.result()
         while not self.stands.empty():
@@ -147,12 +149,11 @@ class Series:
 
 def main():
     tap = stand.Tap()
+    every, chosen = jobs.asked(sys.argv[1:])
     with jobs.prepare() as base:
-        for job in jobs.JOBS:
-            if len(sys.argv) > 1 and job.name not in sys.argv[1:]:
-                continue
+        for job in chosen:
             series = Series(job, base)
-            series.all()
+            series.all(every)
             tap.ok(not series.wrong, f"{job.name}: {series.runs} disturbances of {len(series.clean.calls)} calls",
                    "\n".join(series.told()))
             tap.ok(series.slowest <= 1, f"{job.name}: a hanging call is answered in time")

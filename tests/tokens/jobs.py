@@ -148,6 +148,14 @@ def forgotten(at):
 OFTEN = ("C_OpenSession", "C_CloseSession", "C_SignInit", "C_Sign")
 
 
+def asked(argv):
+    """`[--every N] [JOB...]`: N, and the jobs (all when none is named). Every N-th point of a sweep is taken, so that with an odd N, where
+    kinds of trouble take turns at each call, all kinds are met and only not each at each call."""
+    every = int(argv[1]) if argv[:1] == ["--every"] else 1
+    names = argv[2:] if argv[:1] == ["--every"] else argv
+    return every, [job for job in JOBS if not names or job.name in names]
+
+
 def points(calls):
     """The calls to disturb: all, but of a function that is called again and again in one way only the first ones and the last."""
     last = {call.name: call.nth for call in calls}
