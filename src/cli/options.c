@@ -128,7 +128,7 @@ const struct option_row option_rows[] = {
 	  AT(trace), EVERYWHERE },
 	{ "tree", 0, OPTION_FLAG, NULL, VALUE_NONE, "show each entry with the chain above it", AT(tree), IN(LIST) },
 	{ "type", 0, OPTION_KEYSPEC, "TYPE", VALUE_TYPE,
-	  "kind of key: p256, p384, p521, rsa:2048, rsa:3072, rsa:4096, ed25519", AT(type),
+	  "kind of key: p256, p384, p521, rsa:2048, rsa:3072, rsa:4096, ed25519, ml-dsa-65", AT(type),
 	  IN(GENERATE) | IN(ENROLL) | IN(CA_INIT) },
 	{ "unblock", 0, OPTION_FLAG, NULL, VALUE_NONE, "set a new PIN with the security officer's PIN", AT(unblock),
 	  IN(TOKEN_PIN) },

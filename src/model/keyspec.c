@@ -10,6 +10,7 @@
 #include "text.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -41,6 +42,8 @@ static const struct type_row {
 	struct ks_bytes oid; /* content octets of the algorithm's OID */
 	enum measure measure;
 	unsigned bits;
+	bool whole; /* it signs the whole text, and hashes by itself */
+	const char *since; /* the OpenSSL that knows it first; NULL = all that keystow is built with */
 } types[] = {
 	{ KS_KEY_RSA,
 	  "rsa",
@@ -57,8 +60,43 @@ static const struct type_row {
 	  MODULUS,
 	  2048 },
 	{ KS_KEY_EC, "ec", "EC", "EC", { (const unsigned char *)"\x2a\x86\x48\xce\x3d\x02\x01", 7 }, NAMED_CURVE, 256 },
-	{ KS_KEY_ED25519, "ed25519", "Ed25519", "ED25519", { (const unsigned char *)"\x2b\x65\x70", 3 }, FIXED, 256 },
-	{ KS_KEY_ED448, "ed448", "Ed448", "ED448", { (const unsigned char *)"\x2b\x65\x71", 3 }, FIXED, 456 },
+	{ KS_KEY_ED25519,
+	  "ed25519",
+	  "Ed25519",
+	  "ED25519",
+	  { (const unsigned char *)"\x2b\x65\x70", 3 },
+	  FIXED,
+	  256,
+	  true },
+	{ KS_KEY_ED448, "ed448", "Ed448", "ED448", { (const unsigned char *)"\x2b\x65\x71", 3 }, FIXED, 456, true },
+	/* RFC 9881 2: an OID for each parameter set, no parameters. */
+	{ KS_KEY_ML_DSA_44,
+	  "ml-dsa-44",
+	  "ML-DSA-44",
+	  "ML-DSA-44",
+	  { (const unsigned char *)"\x60\x86\x48\x01\x65\x03\x04\x03\x11", 9 },
+	  FIXED,
+	  1312 * 8,
+	  true,
+	  "3.5" },
+	{ KS_KEY_ML_DSA_65,
+	  "ml-dsa-65",
+	  "ML-DSA-65",
+	  "ML-DSA-65",
+	  { (const unsigned char *)"\x60\x86\x48\x01\x65\x03\x04\x03\x12", 9 },
+	  FIXED,
+	  1952 * 8,
+	  true,
+	  "3.5" },
+	{ KS_KEY_ML_DSA_87,
+	  "ml-dsa-87",
+	  "ML-DSA-87",
+	  "ML-DSA-87",
+	  { (const unsigned char *)"\x60\x86\x48\x01\x65\x03\x04\x03\x13", 9 },
+	  FIXED,
+	  2592 * 8,
+	  true,
+	  "3.5" },
 	{ KS_KEY_X25519, "x25519", "X25519", NULL, { (const unsigned char *)"\x2b\x65\x6e", 3 }, FIXED, 256 },
 	{ KS_KEY_X448, "x448", "X448", NULL, { (const unsigned char *)"\x2b\x65\x6f", 3 }, FIXED, 448 },
 	{ KS_KEY_DSA, "dsa", "DSA", NULL, { (const unsigned char *)"\x2a\x86\x48\xce\x38\x04\x01", 7 }, PARAMETER, 0 },
@@ -130,7 +168,10 @@ static const struct curve_row *curve_row(int nid)
 	ROW("p384", KS_KEY_EC, 384, NID_secp384r1)                                                                     \
 	ROW("p521", KS_KEY_EC, 521, NID_secp521r1)                                                                     \
 	ROW("ed25519", KS_KEY_ED25519, 256, 0)                                                                         \
-	ROW("ed448", KS_KEY_ED448, 456, 0)
+	ROW("ed448", KS_KEY_ED448, 456, 0)                                                                             \
+	ROW("ml-dsa-44", KS_KEY_ML_DSA_44, 1312 * 8, 0)                                                                \
+	ROW("ml-dsa-65", KS_KEY_ML_DSA_65, 1952 * 8, 0)                                                                \
+	ROW("ml-dsa-87", KS_KEY_ML_DSA_87, 2592 * 8, 0)
 
 #define WORD_OF(word, type, bits, curve) word,
 #define MEANING_OF(word, type, bits, curve) { type, bits, curve },
@@ -179,7 +220,8 @@ int ks_keyspec_parse(struct ks_keyspec *out, struct ks_ctx *ctx, const char *tex
 		near ? near : "", near ? "?" : "");
 	return ks_hint(
 		ctx, KS_EUSAGE,
-		"key types: rsa:2048, rsa:3072, rsa:4096, rsa-pss:2048, ec:p256, ec:p384, ec:p521, ed25519, ed448");
+		"key types: rsa:2048, rsa:3072, rsa:4096, rsa-pss:2048, ec:p256, ec:p384, ec:p521, ed25519, ed448, "
+		"ml-dsa-44, ml-dsa-65, ml-dsa-87");
 }
 
 /* ---- what is shown ---- */
@@ -378,6 +420,15 @@ int ks_spki_key(EVP_PKEY **out, struct ks_ctx *ctx, struct ks_bytes spki)
 	return 0;
 }
 
+const char *ks_pkey_digest(const EVP_PKEY *key)
+{
+	for (size_t i = 0; i < COUNT(types); i++) {
+		if (types[i].whole && EVP_PKEY_is_a(key, types[i].openssl))
+			return NULL;
+	}
+	return "SHA256";
+}
+
 /* ---- making one ---- */
 
 static int make_parameters(EVP_PKEY_CTX *maker, const struct ks_keyspec *spec)
@@ -393,13 +444,32 @@ static int make_parameters(EVP_PKEY_CTX *maker, const struct ks_keyspec *spec)
 	}
 }
 
+int ks_keyspec_known(struct ks_ctx *ctx, const struct ks_keyspec *spec)
+{
+	const struct type_row *row = type_row(spec->type);
+	ks_auto_ssl(EVP_PKEY_CTX) known = NULL;
+
+	if (!row || !row->since)
+		return 0;
+	known = EVP_PKEY_CTX_new_from_name(ks_crypto(ctx), row->openssl, "provider=default");
+	if (known)
+		return 0;
+	return ks_hint(ctx,
+		       ks_fail_openssl(ctx, KS_EUNABLE, "OpenSSL %s, which keystow runs on here, has no %s",
+				       OpenSSL_version(OPENSSL_VERSION_STRING), row->title),
+		       "OpenSSL %s and newer have it", row->since);
+}
+
 int ks_keyspec_make(EVP_PKEY **out, struct ks_ctx *ctx, const struct ks_keyspec *spec)
 {
 	const struct type_row *row = type_row(spec->type);
 	ks_auto_ssl(EVP_PKEY_CTX) maker = NULL;
 	EVP_PKEY *pair = NULL;
 	char title[32];
+	int rc = ks_keyspec_known(ctx, spec);
 
+	if (rc < 0)
+		return rc;
 	ks_keyspec_title(title, spec);
 	if (!row || !row->openssl)
 		return ks_fail(ctx, KS_EUNABLE, "keystow does not make %s keys", title);

@@ -188,13 +188,16 @@ static int key_check(struct ks_ctx *ctx, const struct ks_keyspec *spec, struct k
 		break;
 	case KS_KEY_ED25519:
 	case KS_KEY_ED448:
+	case KS_KEY_ML_DSA_44:
+	case KS_KEY_ML_DSA_65:
+	case KS_KEY_ML_DSA_87:
 		return 0;
 	default:
 		break;
 	}
 	return ks_hint(
 		ctx, ks_fail(ctx, KS_EALGORITHM, "the key in the request is %s, which keystow does not certify", title),
-		"use RSA, P-256, P-384, P-521 or Ed25519");
+		"use RSA, P-256, P-384, P-521, Ed25519 or ML-DSA");
 }
 
 /* ---- reading: what is wished for ---- */

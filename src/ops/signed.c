@@ -21,7 +21,7 @@ KS_FREES_SSL(RSA_PSS_PARAMS)
 KS_FREES_SSL(ASN1_STRING)
 KS_FREES_SSL(ASN1_TYPE)
 
-#define LONGEST_SIGNATURE 4096 /* bytes; an RSA key of 32,768 bits */
+#define LONGEST_SIGNATURE 4627 /* bytes; ML-DSA-87. An RSA key of 32,768 bits has 4,096 */
 
 /* RSA-PSS with SHA-256, MGF1 with SHA-256 and 32 bytes of salt (RFC 4055 3.1). */
 #define PSS_SHA256                                                                                                     \
@@ -47,6 +47,9 @@ static const struct algorithm_row {
 	{ KS_KEY_EC, 521, "SHA512", DER("\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04") },
 	{ KS_KEY_ED25519, 0, NULL, DER("\x30\x05\x06\x03\x2b\x65\x70") },
 	{ KS_KEY_ED448, 0, NULL, DER("\x30\x05\x06\x03\x2b\x65\x71") },
+	{ KS_KEY_ML_DSA_44, 0, NULL, DER("\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x11") },
+	{ KS_KEY_ML_DSA_65, 0, NULL, DER("\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x12") },
+	{ KS_KEY_ML_DSA_87, 0, NULL, DER("\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13") },
 };
 
 /* The provider for keys in tokens gives out no signature that does not verify under the key's public half. */
@@ -72,7 +75,7 @@ int ks_signer_of(struct ks_signer *out, struct ks_ctx *ctx, EVP_PKEY *key, struc
 	}
 	ks_keyspec_title(title, &spec);
 	return ks_hint(ctx, ks_fail(ctx, KS_EALGORITHM, "keystow does not sign with a key of type %s", title),
-		       "use RSA, P-256, P-384, P-521 or Ed25519");
+		       "use RSA, P-256, P-384, P-521, Ed25519 or ML-DSA");
 }
 
 /* PSS as its AlgorithmIdentifier above says it; other keys have nothing to set. */
@@ -187,7 +190,8 @@ static int algorithm_strong(struct ks_ctx *ctx, const X509_ALGOR *algorithm, con
 	OBJ_obj2txt(name, sizeof(name), oid, 0);
 	if (!OBJ_find_sigid_algs(OBJ_obj2nid(oid), &digest, &type))
 		return ks_fail(ctx, KS_EALGORITHM, "%s is signed with an unknown algorithm (%s)", what, name);
-	if (type == NID_ED25519 || type == NID_ED448)
+	/* Ed25519, Ed448, ML-DSA: the key's own algorithm, which names no digest. */
+	if (digest == NID_undef && type == OBJ_obj2nid(oid))
 		return 0;
 	if (OBJ_obj2nid(oid) == NID_rsassaPss)
 		digest = pss_digest(algorithm);

@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include "certificate.h"
+#include "keyspec.h"
 #include "name.h"
 #include "text.h"
 
@@ -90,11 +91,6 @@ static bool can_sign(const EVP_PKEY *key)
 	return !EVP_PKEY_is_a(key, "X25519") && !EVP_PKEY_is_a(key, "X448") && !EVP_PKEY_is_a(key, "DH");
 }
 
-static const char *digest_for(const EVP_PKEY *key)
-{
-	return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448") ? NULL : "SHA256";
-}
-
 /* Signs fresh bytes with one key and verifies with the other. */
 static int sign_and_verify(bool *fits, struct verify *verify, EVP_PKEY *key, EVP_PKEY *public_key)
 {
@@ -106,7 +102,7 @@ static int sign_and_verify(bool *fits, struct verify *verify, EVP_PKEY *key, EVP
 
 	if (!signing || !verifying || RAND_bytes_ex(ks_crypto(verify->ctx), fresh, sizeof(fresh), 0) != 1)
 		return ks_nomem(verify->ctx);
-	if (EVP_DigestSignInit_ex(signing, NULL, digest_for(key), ks_crypto(verify->ctx), NULL, key, NULL) != 1 ||
+	if (EVP_DigestSignInit_ex(signing, NULL, ks_pkey_digest(key), ks_crypto(verify->ctx), NULL, key, NULL) != 1 ||
 	    EVP_DigestSign(signing, NULL, &size, fresh, sizeof(fresh)) != 1)
 		return ks_fail_openssl(verify->ctx, KS_ETOKEN, "the private key does not sign");
 	signature = malloc(size ? size : 1);
@@ -114,7 +110,7 @@ static int sign_and_verify(bool *fits, struct verify *verify, EVP_PKEY *key, EVP
 		return ks_nomem(verify->ctx);
 	if (EVP_DigestSign(signing, signature, &size, fresh, sizeof(fresh)) != 1)
 		return ks_fail_openssl(verify->ctx, KS_ETOKEN, "the private key does not sign");
-	*fits = EVP_DigestVerifyInit_ex(verifying, NULL, digest_for(public_key), ks_crypto(verify->ctx), NULL, public_key, NULL) == 1 &&
+	*fits = EVP_DigestVerifyInit_ex(verifying, NULL, ks_pkey_digest(public_key), ks_crypto(verify->ctx), NULL, public_key, NULL) == 1 &&
 		EVP_DigestVerify(verifying, signature, size, fresh, sizeof(fresh)) == 1;
 	if (!*fits)
 		ks_fail_openssl(verify->ctx, KS_NO_MATCH, "the signature does not verify");

@@ -52,7 +52,8 @@ static void an_unknown_word_gets_the_nearest_one(void **state)
 /* OpenSSL makes the key and encodes its public half; the walk must say the same about it. */
 static void a_public_key_is_measured_as_it_was_made(void **state)
 {
-	static const char *const made[] = { "rsa:2048", "rsa-pss:2048", "ec:p256", "ec:p384", "ec:p521", "ed25519", "ed448" };
+	static const char *const made[] = { "rsa:2048", "rsa-pss:2048", "ec:p256",   "ec:p384",	"ec:p521",
+					    "ed25519",	"ed448",	"ml-dsa-44", "ml-dsa-65", "ml-dsa-87" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
@@ -62,6 +63,8 @@ static void a_public_key_is_measured_as_it_was_made(void **state)
 		int size;
 
 		assert_int_equal(ks_keyspec_parse(&spec, ctx, made[i]), 0);
+		if (ks_keyspec_known(ctx, &spec) < 0)
+			continue; /* ML-DSA before OpenSSL 3.5: the next test */
 		assert_int_equal(ks_keyspec_make(&pair, ctx, &spec), 0);
 		size = i2d_PUBKEY(pair, &der);
 		assert_true(size > 0);
@@ -70,6 +73,37 @@ static void a_public_key_is_measured_as_it_was_made(void **state)
 		assert_int_equal(ks_keyspec_of_spki(KS_BYTES(der, (size_t)size - 1)).type, KS_KEY_UNKNOWN);
 		OPENSSL_free(der);
 	}
+}
+
+/* The algorithm of ML-DSA-44 (RFC 9881 2) before a key of one octet: only the algorithm is looked at. */
+static void a_public_key_that_openssl_does_not_know_is_named_all_the_same(void **state)
+{
+	static const unsigned char der[] = { 0x30, 0x11, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+					     0x65, 0x03, 0x04, 0x03, 0x11, 0x03, 0x02, 0x00, 0x42 };
+	struct ks_keyspec seen = ks_keyspec_of_spki(KS_BYTES(der, sizeof(der)));
+	char text[32];
+
+	(void)state;
+	ks_keyspec_text(text, &seen);
+	assert_string_equal(text, "ml-dsa-44");
+	ks_keyspec_title(text, &seen);
+	assert_string_equal(text, "ML-DSA-44");
+}
+
+static void a_kind_of_key_that_openssl_does_not_have_is_told_with_the_version_that_has_it(void **state)
+{
+	struct ks_keyspec spec = { KS_KEY_ML_DSA_65, 1952 * 8, 0 };
+	EVP_PKEY *pair = NULL;
+	bool has = OpenSSL_version_num() >= 0x30500000L;
+
+	(void)state;
+	assert_int_equal(ks_keyspec_known(ctx, &spec), has ? 0 : KS_EUNABLE);
+	assert_int_equal(ks_keyspec_make(&pair, ctx, &spec), has ? 0 : KS_EUNABLE);
+	if (!has) {
+		assert_non_null(strstr(ks_ctx_text(ctx), "has no ML-DSA-65"));
+		assert_non_null(strstr(ks_ctx_hint(ctx), "OpenSSL 3.5"));
+	}
+	EVP_PKEY_free(pair);
 }
 
 static void a_curve_outside_the_table_is_named_by_openssl(void **state)
@@ -143,6 +177,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(case_does_not_matter_and_sizes_need_no_word, start, finish),
 		cmocka_unit_test_setup_teardown(an_unknown_word_gets_the_nearest_one, start, finish),
 		cmocka_unit_test_setup_teardown(a_public_key_is_measured_as_it_was_made, start, finish),
+		cmocka_unit_test_setup_teardown(a_public_key_that_openssl_does_not_know_is_named_all_the_same, start, finish),
+		cmocka_unit_test_setup_teardown(a_kind_of_key_that_openssl_does_not_have_is_told_with_the_version_that_has_it, start,
+						finish),
 		cmocka_unit_test_setup_teardown(a_curve_outside_the_table_is_named_by_openssl, start, finish),
 		cmocka_unit_test_setup_teardown(keys_that_are_only_read_are_not_made, start, finish),
 		cmocka_unit_test_setup_teardown(a_public_key_is_decoded_as_openssl_does, start, finish),
