@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const types[] = { "RSA", "EC", "ED25519", NULL };
+static const char *const types[] = { "RSA", "EC", "ED25519", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87", NULL };
 
 const char *key_type(const EVP_PKEY *inner)
 {
@@ -92,6 +92,21 @@ static void *ec_new(void *provider)
 static void *ed25519_new(void *provider)
 {
 	return key_new(provider, "ED25519", NULL);
+}
+
+static void *ml_dsa_44_new(void *provider)
+{
+	return key_new(provider, "ML-DSA-44", NULL);
+}
+
+static void *ml_dsa_65_new(void *provider)
+{
+	return key_new(provider, "ML-DSA-65", NULL);
+}
+
+static void *ml_dsa_87_new(void *provider)
+{
+	return key_new(provider, "ML-DSA-87", NULL);
 }
 
 static void *key_dup(const void *state, int selection)
@@ -224,6 +239,13 @@ static const OSSL_PARAM *point_types(int selection)
 	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : params;
 }
 
+static const OSSL_PARAM *octets_types(int selection)
+{
+	static const OSSL_PARAM params[] = { OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
+
+	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : params;
+}
+
 static const char *ec_operation(int operation)
 {
 	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : operation == OSSL_OP_KEYEXCH ? "ECDH" : NULL;
@@ -249,10 +271,16 @@ static const OSSL_DISPATCH ec_functions[] = {
 	{ 0, NULL },
 };
 static const OSSL_DISPATCH ed25519_functions[] = { KEY_FUNCTIONS(ed25519_new, point_types), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_44_functions[] = { KEY_FUNCTIONS(ml_dsa_44_new, octets_types), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_65_functions[] = { KEY_FUNCTIONS(ml_dsa_65_new, octets_types), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_87_functions[] = { KEY_FUNCTIONS(ml_dsa_87_new, octets_types), { 0, NULL } };
 
 const OSSL_ALGORITHM key_algorithms[] = {
 	{ "RSA:rsaEncryption:1.2.840.113549.1.1.1", "provider=keystow", rsa_functions, "RSA keys in tokens" },
 	{ "EC:id-ecPublicKey:1.2.840.10045.2.1", "provider=keystow", ec_functions, "EC keys in tokens" },
 	{ "ED25519:1.3.101.112", "provider=keystow", ed25519_functions, "Ed25519 keys in tokens" },
+	{ "ML-DSA-44:2.16.840.1.101.3.4.3.17", "provider=keystow", ml_dsa_44_functions, "ML-DSA-44 keys in tokens" },
+	{ "ML-DSA-65:2.16.840.1.101.3.4.3.18", "provider=keystow", ml_dsa_65_functions, "ML-DSA-65 keys in tokens" },
+	{ "ML-DSA-87:2.16.840.1.101.3.4.3.19", "provider=keystow", ml_dsa_87_functions, "ML-DSA-87 keys in tokens" },
 	{ NULL, NULL, NULL, NULL },
 };

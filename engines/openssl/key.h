@@ -9,7 +9,7 @@
 
 struct key {
 	struct holder holder;
-	const char *type; /* "RSA", "EC", "ED25519" */
+	const char *type; /* "RSA", "EC", "ED25519", "ML-DSA-65" */
 	EVP_PKEY *inner; /* NULL: nothing yet, or given back at the end */
 	bool public_only; /* a software key of the host, only good for comparing and as a peer */
 };

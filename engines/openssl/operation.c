@@ -412,7 +412,7 @@ static const OSSL_DISPATCH signature_functions[] = {
 	{ 0, NULL },
 };
 
-/* Ed25519 wants its whole text at once. */
+/* Ed25519 and ML-DSA want their whole text at once. */
 static const OSSL_DISPATCH whole_functions[] = {
 	SIGNATURE_FUNCTIONS,
 	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, digest_sign),
@@ -453,6 +453,9 @@ const OSSL_ALGORITHM operation_signatures[] = {
 	{ "RSA:rsaEncryption:1.2.840.113549.1.1.1", OURS, signature_functions, "RSA in tokens" },
 	{ "ECDSA", OURS, signature_functions, "ECDSA in tokens" },
 	{ "ED25519:1.3.101.112", OURS, whole_functions, "Ed25519 in tokens" },
+	{ "ML-DSA-44:2.16.840.1.101.3.4.3.17", OURS, whole_functions, "ML-DSA-44 in tokens" },
+	{ "ML-DSA-65:2.16.840.1.101.3.4.3.18", OURS, whole_functions, "ML-DSA-65 in tokens" },
+	{ "ML-DSA-87:2.16.840.1.101.3.4.3.19", OURS, whole_functions, "ML-DSA-87 in tokens" },
 	{ NULL, NULL, NULL, NULL },
 };
 

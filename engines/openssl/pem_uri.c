@@ -159,6 +159,9 @@ static int der_decode(struct instance *instance, const char *type, OSSL_CORE_BIO
 DECODER(rsa, "RSA")
 DECODER(ec, "EC")
 DECODER(ed25519, "ED25519")
+DECODER(ml_dsa_44, "ML-DSA-44")
+DECODER(ml_dsa_65, "ML-DSA-65")
+DECODER(ml_dsa_87, "ML-DSA-87")
 
 #define FUNCTION(id, function)                                                                                         \
 	{                                                                                                              \
@@ -172,6 +175,9 @@ static const OSSL_DISPATCH pem_functions[] = { DECODER_FUNCTIONS(pem_decode), { 
 static const OSSL_DISPATCH rsa_functions[] = { DECODER_FUNCTIONS(rsa_decode), { 0, NULL } };
 static const OSSL_DISPATCH ec_functions[] = { DECODER_FUNCTIONS(ec_decode), { 0, NULL } };
 static const OSSL_DISPATCH ed25519_functions[] = { DECODER_FUNCTIONS(ed25519_decode), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_44_functions[] = { DECODER_FUNCTIONS(ml_dsa_44_decode), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_65_functions[] = { DECODER_FUNCTIONS(ml_dsa_65_decode), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_87_functions[] = { DECODER_FUNCTIONS(ml_dsa_87_decode), { 0, NULL } };
 
 #define FROM_DER "provider=keystow,input=der,structure=" STRUCTURE
 
@@ -180,5 +186,8 @@ const OSSL_ALGORITHM pem_uri_decoders[] = {
 	{ "RSA:rsaEncryption:1.2.840.113549.1.1.1", FROM_DER, rsa_functions, NULL },
 	{ "EC:id-ecPublicKey:1.2.840.10045.2.1", FROM_DER, ec_functions, NULL },
 	{ "ED25519:1.3.101.112", FROM_DER, ed25519_functions, NULL },
+	{ "ML-DSA-44:2.16.840.1.101.3.4.3.17", FROM_DER, ml_dsa_44_functions, NULL },
+	{ "ML-DSA-65:2.16.840.1.101.3.4.3.18", FROM_DER, ml_dsa_65_functions, NULL },
+	{ "ML-DSA-87:2.16.840.1.101.3.4.3.19", FROM_DER, ml_dsa_87_functions, NULL },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -7,7 +7,9 @@
 
 #include "keygen.h"
 #include "login.h"
+#include "pair.h"
 #include "put.h"
+#include "sign.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -42,12 +44,9 @@ static CK_RV sign_once(const struct ks_p11_token *token, CK_SESSION_HANDLE sessi
 	/* The name of SHA-256 before a digest (RFC 8017 9.2), as every RSA signature of a certificate has it. */
 	static const unsigned char named[51] = { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
 						 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20, 0x42 };
-	CK_MECHANISM mechanism = { key->key_type == CKK_RSA	    ? CKM_RSA_PKCS
-				   : key->key_type == CKK_EC_EDWARDS ? CKM_EDDSA
-								     : CKM_ECDSA,
-				   NULL, 0 };
+	CK_MECHANISM mechanism = { ks_p11_bare_mechanism(&key->key), NULL, 0 };
 	struct ks_bytes text = key->key_type == CKK_RSA ? KS_BYTES(named, sizeof(named)) : KS_BYTES(named + 19, 32);
-	unsigned char signature[2048];
+	unsigned char signature[KS_P11_LONGEST_SIGNATURE];
 	size_t size = sizeof(signature);
 	CK_RV rv = ks_p11_sign_init(&token->on, session, &mechanism, key->handle);
 
@@ -146,7 +145,7 @@ static const struct ks_p11_object *key_named(const struct ks_p11_token *token, c
 static int signatures(struct ks_measures *into, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 		      const struct ks_where *where, const struct ks_bench_wish *wish)
 {
-	static const char *const words[] = { "rsa:2048", "p256", "p384", "ed25519" };
+	static const char *const words[] = { "rsa:2048", "p256", "p384", "ed25519", "ml-dsa-65" };
 	const struct ks_p11_object *key = ks_where_names_entry(where) ? key_named(token, where) : NULL;
 	int rc = 0;
 

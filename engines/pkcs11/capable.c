@@ -6,6 +6,7 @@
 #include "capable.h"
 
 #include "calls.h"
+#include "mldsa.h"
 
 #include <string.h>
 
@@ -18,6 +19,10 @@ static const struct kind {
 	{ KS_KEY_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN, "RSA", 1024 },
 	{ KS_KEY_EC, CKM_EC_KEY_PAIR_GEN, "EC", 160 },
 	{ KS_KEY_ED25519, CKM_EC_EDWARDS_KEY_PAIR_GEN, "Ed25519", 0 },
+	/* One mechanism; which sets it has, the token does not tell. */
+	{ KS_KEY_ML_DSA_44, CKM_ML_DSA_KEY_PAIR_GEN, "ML-DSA-44", 0 },
+	{ KS_KEY_ML_DSA_65, CKM_ML_DSA_KEY_PAIR_GEN, "ML-DSA-65", 0 },
+	{ KS_KEY_ML_DSA_87, CKM_ML_DSA_KEY_PAIR_GEN, "ML-DSA-87", 0 },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

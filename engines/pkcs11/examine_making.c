@@ -80,7 +80,7 @@ static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SES
 
 int ks_p11_examine_making(struct ks_findings *into, struct ks_p11_token *token)
 {
-	static const char *const kinds[] = { "rsa:2048", "p256", "p384", "p521", "ed25519" };
+	static const char *const kinds[] = { "rsa:2048", "p256", "p384", "p521", "ed25519", "ml-dsa-65" };
 	CK_SESSION_HANDLE session;
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_session_take(token, &session));
 

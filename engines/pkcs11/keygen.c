@@ -9,6 +9,7 @@
 #include "keygen.h"
 #include "capable.h"
 #include "keyuse.h"
+#include "mldsa.h"
 #include "pair.h"
 #include "put.h"
 #include "quirks.h"
@@ -135,6 +136,7 @@ static CK_RV make_rung(struct making *making, enum rung rung, bool other_spellin
 	struct template public_half = { .count = 0 }, private_half = { .count = 0 };
 	CK_ULONG bits = making->spec.bits;
 	CK_MECHANISM mechanism = { CKM_EC_KEY_PAIR_GEN, NULL, 0 };
+	const struct ks_p11_ml_dsa *set = ks_p11_ml_dsa_of(making->spec.type);
 	struct ks_bytes curve = KS_NONE;
 
 	say_public(&public_half, making, rung);
@@ -143,6 +145,9 @@ static CK_RV make_rung(struct making *making, enum rung rung, bool other_spellin
 		mechanism.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN;
 		say(&public_half, CKA_MODULUS_BITS, &bits, sizeof(bits));
 		say(&public_half, CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
+	} else if (set) {
+		mechanism.mechanism = CKM_ML_DSA_KEY_PAIR_GEN;
+		say(&public_half, CKA_PARAMETER_SET, &set->set, sizeof(set->set));
 	} else {
 		if (making->spec.type == KS_KEY_ED25519)
 			mechanism.mechanism = CKM_EC_EDWARDS_KEY_PAIR_GEN;
@@ -318,9 +323,11 @@ static int settle_kind(struct ks_keyspec *spec, struct ks_ctx *ctx, const struct
 		return 0;
 	if (spec->type != KS_KEY_RSA && ks_p11_curve(&curve, spec, false) == 0)
 		return 0;
+	if (ks_p11_ml_dsa_of(spec->type))
+		return ks_keyspec_known(ctx, spec);
 	ks_keyspec_title(title, spec);
 	return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "keystow does not make %s keys in tokens", title),
-		       "RSA 2048 to 4096, EC P-256, P-384, P-521 and Ed25519 are made");
+		       "RSA 2048 to 4096, EC P-256, P-384, P-521, Ed25519 and ML-DSA are made");
 }
 
 static int check_wish(struct ks_keyspec *spec, struct ks_p11_token *token, const struct ks_generate *wish)

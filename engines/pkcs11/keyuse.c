@@ -41,7 +41,7 @@ int ks_p11_uses_possible(struct ks_ctx *ctx, const struct ks_keyspec *spec, unsi
 	for (const struct ks_p11_use *row = ks_p11_uses; row->use; row++) {
 		if (row->use & uses & ~possible)
 			return ks_hint(ctx, ks_fail(ctx, KS_EUNABLE, "an %s key cannot %s", title, row->word),
-				       "RSA keys sign, decrypt and wrap; EC keys sign and derive; Ed25519 keys sign");
+				       "RSA keys sign, decrypt and wrap; EC keys sign and derive; Ed25519 and ML-DSA keys sign");
 	}
 	return ks_fail(ctx, KS_EBUG, "a use of keys without a name");
 }

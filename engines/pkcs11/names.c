@@ -4,6 +4,8 @@
  */
 #include "names.h"
 
+#include "mldsa.h"
+
 #define NAME(type)                                                                                                     \
 	{                                                                                                              \
 		type, #type                                                                                            \
@@ -345,6 +347,8 @@ static const struct name_row mechanisms[] = {
 	NAME(CKM_RSA_PKCS_OAEP_TPM_1_1),
 	NAME(CKM_EC_EDWARDS_KEY_PAIR_GEN),
 	NAME(CKM_EDDSA),
+	NAME(CKM_ML_DSA_KEY_PAIR_GEN),
+	NAME(CKM_ML_DSA),
 };
 
 static const struct name_row classes[] = {
@@ -402,6 +406,7 @@ static const struct name_row key_types[] = {
 	NAME(CKK_GOSTR3411),
 	NAME(CKK_GOST28147),
 	NAME(CKK_EC_EDWARDS),
+	NAME(CKK_ML_DSA),
 };
 
 static const struct name_row certificate_types[] = {
@@ -459,6 +464,7 @@ static const struct attribute_row {
 	ATTRIBUTE(CKA_END_DATE, BYTES),
 	ATTRIBUTE(CKA_MODULUS, DIGEST),
 	ATTRIBUTE(CKA_MODULUS_BITS, COUNT),
+	ATTRIBUTE(CKA_PARAMETER_SET, COUNT),
 	ATTRIBUTE(CKA_PUBLIC_EXPONENT, BYTES),
 	ATTRIBUTE(CKA_PRIVATE_EXPONENT, SECRET),
 	ATTRIBUTE(CKA_PRIME_1, SECRET),

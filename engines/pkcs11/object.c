@@ -3,6 +3,7 @@
  * Reading objects, and finding them again.
  */
 #include "object.h"
+#include "mldsa.h"
 #include "quirks.h"
 
 #include "certificate.h"
@@ -283,6 +284,24 @@ static struct ks_bytes point_bare(struct ks_bytes point)
 	return ks_der_only(&octets, point, KS_DER_OCTETS) == 0 ? octets.content : point;
 }
 
+/* Asked of ML-DSA's public keys alone, because no other needs so much room: the parameter set, and the key in CKA_VALUE. */
+static CK_RV ml_dsa_spki(struct ks_buffer *out, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+			 CK_OBJECT_HANDLE handle)
+{
+	unsigned char octets[KS_P11_ML_DSA_LONGEST + 3] = { 0 };
+	CK_ULONG set = 0;
+	CK_ATTRIBUTE at[] = { { CKA_PARAMETER_SET, &set, sizeof(set) }, { CKA_VALUE, octets, sizeof(octets) } };
+	CK_RV rv = ks_p11_attributes(&token->on, session, handle, at, 2);
+	const struct ks_p11_ml_dsa *row;
+
+	if (rv != CKR_OK && rv != CKR_BUFFER_TOO_SMALL)
+		return rv;
+	row = at[0].ulValueLen == sizeof(set) ? ks_p11_ml_dsa_set(set) : NULL;
+	if (row && at[1].ulValueLen == row->public_size)
+		put_point(out, row->oid, KS_NONE, KS_BYTES(octets, row->public_size));
+	return CKR_OK;
+}
+
 static void put_spki(struct ks_buffer *out, const struct reading *r)
 {
 	struct ks_bytes modulus = reading_bytes(r, AT_MODULUS, sizeof(r->modulus));
@@ -426,7 +445,12 @@ static CK_RV object_fill(struct ks_p11_object *object, const struct ks_p11_token
 	if (rv != CKR_OK)
 		return rv;
 	if (r->class == CKO_PUBLIC_KEY || r->class == CKO_PRIVATE_KEY) {
-		put_spki(public_key, r);
+		if (r->key_type == CKK_ML_DSA && r->class == CKO_PUBLIC_KEY)
+			rv = ml_dsa_spki(public_key, token, session, object->handle);
+		else
+			put_spki(public_key, r);
+		if (rv != CKR_OK)
+			return rv;
 		if (public_key->size && !public_key->status)
 			spki = ks_buffer_bytes(public_key);
 		object->key = ks_keyspec_of_spki(spki);

@@ -7,6 +7,9 @@
  */
 #include "pair.h"
 
+#include "mldsa.h"
+#include "sign.h"
+
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
@@ -16,13 +19,15 @@
 #include <string.h>
 
 #define TEXT 32
-#define LONGEST 2048 /* RSA 16384 */
 
 KS_FREES_SSL(ECDSA_SIG)
 
-static CK_MECHANISM_TYPE mechanism_of(const struct ks_keyspec *spec)
+CK_MECHANISM_TYPE ks_p11_bare_mechanism(const struct ks_keyspec *spec)
 {
-	return spec->type == KS_KEY_RSA ? CKM_RSA_PKCS : spec->type == KS_KEY_EC ? CKM_ECDSA : CKM_EDDSA;
+	return spec->type == KS_KEY_RSA               ? CKM_RSA_PKCS
+	       : spec->type == KS_KEY_EC              ? CKM_ECDSA
+	       : ks_p11_ml_dsa_of(spec->type) != NULL ? CKM_ML_DSA
+						      : CKM_EDDSA;
 }
 
 /* Two bare numbers into DER, in place. */
@@ -39,13 +44,13 @@ static bool bare_to_der(unsigned char *signature, size_t *size)
 		return false;
 	}
 	length = i2d_ECDSA_SIG(numbers, NULL);
-	if (length <= 0 || length > LONGEST)
+	if (length <= 0 || length > KS_P11_LONGEST_SIGNATURE)
 		return false;
 	*size = (size_t)i2d_ECDSA_SIG(numbers, &signature);
 	return true;
 }
 
-static bool verified_ed25519(struct ks_ctx *ctx, EVP_PKEY *key, struct ks_bytes signature, struct ks_bytes text)
+static bool verified_whole(struct ks_ctx *ctx, EVP_PKEY *key, struct ks_bytes signature, struct ks_bytes text)
 {
 	ks_auto_ssl(EVP_MD_CTX) digest = EVP_MD_CTX_new();
 
@@ -70,8 +75,8 @@ static bool verified(struct ks_ctx *ctx, const struct ks_keyspec *spec, struct k
 
 	if (!key || (spec->type == KS_KEY_EC && !bare_to_der(signature, &size)))
 		return false;
-	if (spec->type == KS_KEY_ED25519)
-		return verified_ed25519(ctx, key, KS_BYTES(signature, size), text);
+	if (!ks_pkey_digest(key))
+		return verified_whole(ctx, key, KS_BYTES(signature, size), text);
 	return verified_bare(ctx, key, KS_BYTES(signature, size), text);
 }
 
@@ -79,8 +84,8 @@ int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_
 		      struct ks_bytes spki)
 {
 	struct ks_keyspec spec = ks_keyspec_of_spki(spki);
-	CK_MECHANISM mechanism = { mechanism_of(&spec), NULL, 0 };
-	unsigned char text[TEXT], signature[LONGEST];
+	CK_MECHANISM mechanism = { ks_p11_bare_mechanism(&spec), NULL, 0 };
+	unsigned char text[TEXT], signature[KS_P11_LONGEST_SIGNATURE];
 	size_t size = sizeof(signature);
 	bool right;
 	CK_RV rv;

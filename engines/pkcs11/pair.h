@@ -14,4 +14,7 @@
 int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE private_key,
 		      struct ks_bytes spki);
 
+/* Which mechanism signs with such a key what is not hashed by the token. */
+CK_MECHANISM_TYPE ks_p11_bare_mechanism(const struct ks_keyspec *spec);
+
 #endif

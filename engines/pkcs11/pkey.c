@@ -47,6 +47,21 @@ static void *ed25519_new(void *provider)
 	return keydata_new(provider, "ED25519");
 }
 
+static void *ml_dsa_44_new(void *provider)
+{
+	return keydata_new(provider, "ML-DSA-44");
+}
+
+static void *ml_dsa_65_new(void *provider)
+{
+	return keydata_new(provider, "ML-DSA-65");
+}
+
+static void *ml_dsa_87_new(void *provider)
+{
+	return keydata_new(provider, "ML-DSA-87");
+}
+
 static void keydata_free(void *state)
 {
 	struct ks_p11_keydata *data = state;
@@ -138,6 +153,13 @@ static const OSSL_PARAM *point_export_types(int selection)
 {
 	static const OSSL_PARAM types[] = { OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
 					    OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
+
+	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
+}
+
+static const OSSL_PARAM *octets_export_types(int selection)
+{
+	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
 
 	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : types;
 }
@@ -274,23 +296,38 @@ static const OSSL_DISPATCH ec_functions[] = {
 	{ 0, NULL },
 };
 static const OSSL_DISPATCH ed25519_functions[] = { KEYDATA_FUNCTIONS(ed25519_new, point_export_types), { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_44_functions[] = { KEYDATA_FUNCTIONS(ml_dsa_44_new, octets_export_types),
+						     { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_65_functions[] = { KEYDATA_FUNCTIONS(ml_dsa_65_new, octets_export_types),
+						     { 0, NULL } };
+static const OSSL_DISPATCH ml_dsa_87_functions[] = { KEYDATA_FUNCTIONS(ml_dsa_87_new, octets_export_types),
+						     { 0, NULL } };
 
 #define RSA_NAMES "RSA:rsaEncryption:1.2.840.113549.1.1.1"
 #define EC_NAMES "EC:id-ecPublicKey:1.2.840.10045.2.1"
 #define ED25519_NAMES "ED25519:1.3.101.112"
+#define ML_DSA_44_NAMES "ML-DSA-44:2.16.840.1.101.3.4.3.17"
+#define ML_DSA_65_NAMES "ML-DSA-65:2.16.840.1.101.3.4.3.18"
+#define ML_DSA_87_NAMES "ML-DSA-87:2.16.840.1.101.3.4.3.19"
 #define OURS "provider=keystow"
 
 static const OSSL_ALGORITHM keydata_algorithms[] = {
 	{ RSA_NAMES, OURS, rsa_functions, NULL },
 	{ EC_NAMES, OURS, ec_functions, NULL },
 	{ ED25519_NAMES, OURS, ed25519_functions, NULL },
+	{ ML_DSA_44_NAMES, OURS, ml_dsa_44_functions, NULL },
+	{ ML_DSA_65_NAMES, OURS, ml_dsa_65_functions, NULL },
+	{ ML_DSA_87_NAMES, OURS, ml_dsa_87_functions, NULL },
 	{ NULL, NULL, NULL, NULL },
 };
 
 static const OSSL_ALGORITHM signature_algorithms[] = {
 	{ RSA_NAMES, OURS, ks_p11_signature_functions, NULL },
 	{ "ECDSA", OURS, ks_p11_signature_functions, NULL },
-	{ ED25519_NAMES, OURS, ks_p11_eddsa_functions, NULL },
+	{ ED25519_NAMES, OURS, ks_p11_whole_functions, NULL },
+	{ ML_DSA_44_NAMES, OURS, ks_p11_whole_functions, NULL },
+	{ ML_DSA_65_NAMES, OURS, ks_p11_whole_functions, NULL },
+	{ ML_DSA_87_NAMES, OURS, ks_p11_whole_functions, NULL },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -12,13 +12,13 @@
 /* What an EVP_PKEY points to. A key without a token is the public half of a software key, only good for comparing. */
 struct ks_p11_keydata {
 	OSSL_LIB_CTX *crypto;
-	const char *type; /* "RSA", "EC", "ED25519" */
+	const char *type; /* "RSA", "EC", "ED25519", "ML-DSA-65" */
 	struct ks_p11_key *key;
 	bool pointless; /* only the curve is known so far */
 };
 
 extern const OSSL_DISPATCH ks_p11_signature_functions[]; /* RSA and ECDSA */
-extern const OSSL_DISPATCH ks_p11_eddsa_functions[];
+extern const OSSL_DISPATCH ks_p11_whole_functions[]; /* Ed25519 and ML-DSA */
 extern const OSSL_DISPATCH ks_p11_decrypt_functions[];
 extern const OSSL_DISPATCH ks_p11_exchange_functions[]; /* ECDH */
 

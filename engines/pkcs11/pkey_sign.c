@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The provider's signatures: RSA (PKCS#1 v1.5 and PSS), ECDSA, Ed25519.
+ * The provider's signatures: RSA (PKCS#1 v1.5 and PSS), ECDSA, Ed25519, ML-DSA.
  *
  * Hashing is done in software and the token gets the raw mechanism (CKM_RSA_PKCS, CKM_RSA_PKCS_PSS, CKM_ECDSA), because those are
  * the ones that every module has. What comes back is checked for its length and verified with the public key before anybody sees
@@ -9,6 +9,7 @@
 #include "pkey_provider.h"
 
 #include "der.h"
+#include "mldsa.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -20,12 +21,11 @@
 
 #include <string.h>
 
-#define LONGEST_SIGNATURE 2048 /* RSA-16384 */
 #define DIGEST_NAME 50
 
 KS_FREES_SSL(ECDSA_SIG)
 
-enum family { FAMILY_RSA, FAMILY_EC, FAMILY_ED25519 };
+enum family { FAMILY_RSA, FAMILY_EC, FAMILY_WHOLE };
 
 struct signing {
 	OSSL_LIB_CTX *crypto;
@@ -248,14 +248,25 @@ static void put_pss_params(struct ks_buffer *out, const struct signing *signing)
 	ks_der_close(out, params);
 }
 
+/* Ed25519 (RFC 8410 3) and ML-DSA (RFC 9881 2): the signature is named as the key is, without parameters. */
+static bool put_own_oid(struct ks_buffer *out, const struct ks_p11_key *key)
+{
+	struct ks_der spki, algorithm, oid;
+
+	return ks_der_only(&spki, key->spki, KS_DER_SEQUENCE) == 0 &&
+	       ks_der_expect(&algorithm, &spki.content, KS_DER_SEQUENCE) == 0 &&
+	       ks_der_expect(&oid, &algorithm.content, KS_DER_OID) == 0 &&
+	       ks_buffer_put(out, oid.whole.data, oid.whole.size) == 0;
+}
+
 static bool put_algorithm(struct ks_buffer *out, const struct signing *signing)
 {
 	size_t whole = ks_der_open(out, KS_DER_SEQUENCE);
 	int nid = NID_undef, key = signing->family == FAMILY_EC ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption;
 	bool ok;
 
-	if (signing->family == FAMILY_ED25519) {
-		ok = put_oid(out, NID_ED25519);
+	if (signing->family == FAMILY_WHOLE) {
+		ok = put_own_oid(out, signing->key);
 	} else if (!signing->md) {
 		return false;
 	} else if (signing->family == FAMILY_RSA && signing->padding == RSA_PKCS1_PSS_PADDING) {
@@ -356,7 +367,7 @@ static bool verify_hash(const struct signing *signing, struct ks_bytes signature
 	return EVP_PKEY_verify(ctx, signature.data, signature.size, hash.data, hash.size) == 1;
 }
 
-static bool verify_ed25519(const struct signing *signing, struct ks_bytes signature, struct ks_bytes text)
+static bool verify_whole(const struct signing *signing, struct ks_bytes signature, struct ks_bytes text)
 {
 	ks_auto_ssl(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 
@@ -443,9 +454,9 @@ static bool ecdsa_der(unsigned char *out, size_t *size, size_t room, struct ks_b
 
 static bool sign_ec(const struct signing *signing, struct ks_bytes hash, unsigned char *out, size_t *size)
 {
-	size_t half = ((size_t)EVP_PKEY_get_bits(signing->key->public_half) + 7) / 8, got = LONGEST_SIGNATURE;
+	size_t half = ((size_t)EVP_PKEY_get_bits(signing->key->public_half) + 7) / 8, got = KS_P11_LONGEST_SIGNATURE;
 	CK_MECHANISM mechanism = { CKM_ECDSA, NULL, 0 };
-	unsigned char raw[LONGEST_SIGNATURE];
+	unsigned char raw[KS_P11_LONGEST_SIGNATURE];
 
 	/* A hash longer than the curve's order is cut (FIPS 186-5 6.4); not every token does that itself. */
 	if (hash.size > half)
@@ -513,7 +524,7 @@ static int signing_init(void *state, void *keydata, const OSSL_PARAM params[])
 		signing->key = ks_p11_key_ref(data->key);
 		signing->family = strcmp(data->type, "EC") == 0    ? FAMILY_EC
 				  : strcmp(data->type, "RSA") == 0 ? FAMILY_RSA
-								   : FAMILY_ED25519;
+								   : FAMILY_WHOLE;
 	}
 	return signing->key && signing_set(signing, params);
 }
@@ -567,39 +578,41 @@ static int digest_verify_final(void *state, const unsigned char *signature, size
 	return digest_finish(state, hash, &hash_size) && verify_given(state, signature, size, hash, hash_size);
 }
 
-/* ---- Ed25519: the whole text at once ---- */
+/* ---- Ed25519 and ML-DSA: the whole text at once ---- */
 
-static int eddsa_init(void *state, const char *digest, void *keydata, const OSSL_PARAM params[])
+static int whole_init(void *state, const char *digest, void *keydata, const OSSL_PARAM params[])
 {
 	return !(digest && digest[0]) && signing_init(state, keydata, params);
 }
 
-static int eddsa_sign(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *text,
+/* Without parameters a token signs with ML-DSA as it prefers, hedged or not, and for no context (PKCS#11 3.2, ML-DSA). */
+static int whole_sign(void *state, unsigned char *signature, size_t *size, size_t room, const unsigned char *text,
 		      size_t text_size)
 {
 	struct signing *signing = state;
-	CK_MECHANISM mechanism = { CKM_EDDSA, NULL, 0 };
-	size_t got = 64;
+	CK_MECHANISM mechanism = { EVP_PKEY_is_a(signing->key->public_half, "ED25519") ? CKM_EDDSA : CKM_ML_DSA, NULL,
+				   0 };
+	size_t whole = (size_t)EVP_PKEY_get_size(signing->key->public_half), got = room;
 
 	if (!signature) {
-		*size = 64;
+		*size = whole;
 		return 1;
 	}
-	if (!signing->key->token || room < 64 ||
+	if (!signing->key->token || room < whole ||
 	    !ks_p11_key_sign(signing->key, &mechanism, KS_BYTES(text, text_size), signature, &got))
 		return 0;
-	if (got != 64)
+	if (got != whole)
 		return ks_p11_key_raise(signing->key, KS_CKR_LENGTH);
-	if (!verify_ed25519(signing, KS_BYTES(signature, 64), KS_BYTES(text, text_size)))
+	if (!verify_whole(signing, KS_BYTES(signature, whole), KS_BYTES(text, text_size)))
 		return ks_p11_key_raise(signing->key, KS_CKR_SIGNATURE);
-	*size = 64;
+	*size = whole;
 	return 1;
 }
 
-static int eddsa_verify(void *state, const unsigned char *signature, size_t size, const unsigned char *text,
+static int whole_verify(void *state, const unsigned char *signature, size_t size, const unsigned char *text,
 			size_t text_size)
 {
-	return verify_ed25519(state, KS_BYTES(signature, size), KS_BYTES(text, text_size));
+	return verify_whole(state, KS_BYTES(signature, size), KS_BYTES(text, text_size));
 }
 
 #define FUNCTION(id, function)                                                                                         \
@@ -629,11 +642,11 @@ const OSSL_DISPATCH ks_p11_signature_functions[] = {
 	{ 0, NULL },
 };
 
-const OSSL_DISPATCH ks_p11_eddsa_functions[] = {
+const OSSL_DISPATCH ks_p11_whole_functions[] = {
 	SIGNING_FUNCTIONS,
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, eddsa_init),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, eddsa_sign),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, eddsa_init),
-	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY, eddsa_verify),
+	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, whole_init),
+	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, whole_sign),
+	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, whole_init),
+	FUNCTION(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY, whole_verify),
 	{ 0, NULL },
 };

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#define KS_P11_LONGEST_SIGNATURE 4627 /* bytes; ML-DSA-87. RSA-16384 has 2,048 */
 #define KS_CKR_TOLD (CKR_VENDOR_DEFINED | 0x6b7300ffUL) /* a failure that is no answer of the module, and is raised */
 
 /* A private key in a token, shared by every EVP_PKEY that stands for it. */

@@ -5,7 +5,9 @@
 #include "trial.h"
 
 #include "backup.h"
+#include "keyspec.h"
 #include "pkey.h"
+#include "sign.h"
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -25,26 +27,21 @@ static int fails(const struct trial *trial, const char *what)
 	return ks_fail_openssl(trial->token->ctx, KS_EPROOF, "the key in token %s %s", trial->token->shown, what);
 }
 
-static const EVP_MD *digest_for(const EVP_PKEY *key)
-{
-	return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448") ? NULL : EVP_sha256();
-}
-
 static int try_signing(const struct trial *trial)
 {
 	ks_auto_ssl(EVP_MD_CTX) signing = EVP_MD_CTX_new();
 	ks_auto_ssl(EVP_MD_CTX) verifying = EVP_MD_CTX_new();
 	OSSL_LIB_CTX *crypto = ks_crypto(trial->token->ctx);
-	unsigned char signature[2048];
+	unsigned char signature[KS_P11_LONGEST_SIGNATURE];
 	size_t size = sizeof(signature);
 
 	if (!signing || !verifying)
 		return ks_nomem(trial->token->ctx);
-	if (EVP_DigestSignInit_ex(signing, NULL, EVP_MD_get0_name(digest_for(trial->inside)), crypto, NULL, trial->inside,
+	if (EVP_DigestSignInit_ex(signing, NULL, ks_pkey_digest(trial->inside), crypto, NULL, trial->inside,
 				  NULL) != 1 ||
 	    EVP_DigestSign(signing, signature, &size, trial->fresh, FRESH) != 1)
 		return fails(trial, "does not sign");
-	if (EVP_DigestVerifyInit_ex(verifying, NULL, EVP_MD_get0_name(digest_for(trial->outside)), crypto, NULL,
+	if (EVP_DigestVerifyInit_ex(verifying, NULL, ks_pkey_digest(trial->outside), crypto, NULL,
 				    trial->outside, NULL) != 1 ||
 	    EVP_DigestVerify(verifying, signature, size, trial->fresh, FRESH) != 1)
 		return fails(trial, "signs something that does not verify with its public key");

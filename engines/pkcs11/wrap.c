@@ -11,6 +11,7 @@
 #include "backup.h"
 #include "calls_wrap.h"
 #include "import.h"
+#include "mldsa.h"
 #include "put.h"
 #include "transport.h"
 #include "trial.h"
@@ -112,7 +113,10 @@ static CK_RV read_uses(unsigned *out, const struct ks_p11_transport *transport, 
 
 static CK_KEY_TYPE type_of(const struct ks_keyspec *spec)
 {
-	return spec->type == KS_KEY_RSA ? CKK_RSA : spec->type == KS_KEY_ED25519 ? CKK_EC_EDWARDS : CKK_EC;
+	return spec->type == KS_KEY_RSA		? CKK_RSA
+	       : spec->type == KS_KEY_ED25519	? CKK_EC_EDWARDS
+	       : ks_p11_ml_dsa_of(spec->type) ? CKK_ML_DSA
+						: CKK_EC;
 }
 
 /* How much a template says, as when keys are made. */
