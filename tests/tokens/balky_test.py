@@ -42,7 +42,7 @@ with stand.Stand("first", "second") as at:
            "wide: the search gives what was not asked for", (got, honest))
     got = tool("C_GenerateKeyPair * half public", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "half")
     seen = tool(None, "-O")
-    tap.ok(got.rc != 0 and seen.out.count("half") == 1 and seen.out.count("label:      key") == 2,
+    tap.ok(got.rc != 0 and seen.out.count("label:      half") == 1 and seen.out.count("label:      key") == 2,
            "half: the pair's public key stays alone", seen)
     got = tool("C_Login * null", "-O")
     tap.ok(got.rc == 139, "null: a trusting program falls over the missing function", got)

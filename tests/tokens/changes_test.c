@@ -85,7 +85,20 @@ static void a_certificate_takes_id_and_label_of_its_key(void **state)
 	assert_ptr_equal(ks_entry_certificate(ks_store_entry_at(store, 0)), certificate);
 }
 
-/* How often pkcs11-tool's listing says `words`; -1 where there is no pkcs11-tool. */
+/* The line without its colons: OpenSC writes ids as "0a0b", and from 0.27 on as "2571 (0x0a:0b)". */
+static const char *bare(char *line)
+{
+	char *to = line;
+
+	for (const char *at = line; *at; at++) {
+		if (*at != ':')
+			*to++ = *at;
+	}
+	*to = '\0';
+	return line;
+}
+
+/* How many lines of pkcs11-tool's listing say `words`, colons left out; -1 where there is no pkcs11-tool. */
 static int told_by_opensc(const char *words)
 {
 	char command[512], line[512];
@@ -98,24 +111,23 @@ static int told_by_opensc(const char *words)
 		return -1;
 	out = popen(command, "r");
 	while (out && fgets(line, sizeof(line), out))
-		count += strstr(line, words) != NULL;
+		count += strstr(bare(line), words) != NULL;
 	return out && pclose(out) == 0 ? count : -1;
 }
 
 static void opensc_sees_key_and_certificate_under_one_id(void **state)
 {
-	char id[64], words[80];
+	char id[64];
 	int count;
 
 	(void)state;
 	put_certificate();
 	ks_hex(id, find(KS_PRIVATE_KEY, "web")->id);
-	snprintf(words, sizeof(words), "ID:         %s", id);
-	count = told_by_opensc(words);
+	count = told_by_opensc(id);
 	if (count < 0)
 		skip();
 	assert_int_equal(count, 3);
-	assert_int_equal(told_by_opensc("DN: CN=web"), 1);
+	assert_int_equal(told_by_opensc("DN CN=web"), 1);
 	assert_int_equal(told_by_opensc("sensitive, always sensitive, never extractable, local"), 1);
 }
 
