@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sign MODULE TOKEN PIN-FILE LABEL COUNT: what a signature costs through an EVP_PKEY of keystow, and what it costs at the least.
+ * sign MODULE TOKEN PIN-FILE LABEL COUNT [CONFIGURATION]: what a signature costs through an EVP_PKEY of keystow, and what it costs at
+ * the least. With an openssl.cnf that loads keystow's provider, the key is what a host program gets from OSSL_STORE.
  *
  * The least is C_SignInit and C_Sign, and one verification with OpenSSL, because a signature that was not verified is worth nothing;
  * keystow verifies each by itself. Both sides hash with OpenSSL, use one session each and one key, and take turns in this process,
@@ -11,6 +12,7 @@
 
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
+#include <openssl/store.h>
 #include <p11-kit/pkcs11.h>
 
 #include <dlfcn.h>
@@ -74,12 +76,35 @@ static EVP_PKEY *key_of(struct ks_ctx *ctx, const char *token, const char *label
 	return key;
 }
 
-static void through_keystow(EVP_PKEY *key, EVP_MD_CTX *md, long n)
+/* The key that a host program opens by its address: its own library context, and the provider that its configuration loads. */
+static EVP_PKEY *host_key_of(OSSL_LIB_CTX *host, const char *configuration, const char *token, const char *label)
+{
+	OSSL_STORE_CTX *store;
+	EVP_PKEY *key = NULL;
+	char address[160];
+
+	snprintf(address, sizeof(address), "pkcs11:token=%s;object=%s;type=private", token, label);
+	need(OSSL_LIB_CTX_load_config(host, configuration), "the configuration is not taken");
+	store = OSSL_STORE_open_ex(address, host, NULL, NULL, NULL, NULL, NULL, NULL);
+	need(store != NULL, "the provider opens no store");
+	while (!key && !OSSL_STORE_eof(store)) {
+		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+
+		if (info && OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_PKEY)
+			key = OSSL_STORE_INFO_get1_PKEY(info);
+		OSSL_STORE_INFO_free(info);
+	}
+	OSSL_STORE_close(store);
+	need(key != NULL, "the store has no such key");
+	return key;
+}
+
+static void through_keystow(OSSL_LIB_CTX *host, EVP_PKEY *key, EVP_MD_CTX *md, long n)
 {
 	unsigned char signature[512];
 	size_t size = sizeof(signature);
 
-	need(EVP_DigestSignInit_ex(md, NULL, "SHA256", NULL, NULL, key, NULL) > 0 &&
+	need(EVP_DigestSignInit_ex(md, NULL, "SHA256", host, NULL, key, NULL) > 0 &&
 		     EVP_DigestSign(md, signature, &size, (unsigned char *)&n, sizeof(n)) > 0,
 	     "keystow's key does not sign");
 }
@@ -179,28 +204,31 @@ int main(int argc, char **argv)
 	struct ks_settings settings = { .hooks = { .ask = answer } };
 	double ours = 0, theirs = 0, start;
 	EVP_MD_CTX *one = EVP_MD_CTX_new(), *other = EVP_MD_CTX_new();
+	OSSL_LIB_CTX *host = NULL;
 	struct ks_ctx *ctx = NULL;
 	struct bare bare = { 0 };
 	EVP_PKEY *key;
 	long count;
 
-	if (argc != 6) {
-		fprintf(stderr, "sign MODULE TOKEN PIN-FILE LABEL COUNT\n");
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr, "sign MODULE TOKEN PIN-FILE LABEL COUNT [CONFIGURATION]\n");
 		return 2;
 	}
 	settings.module = argv[1];
 	settings.hooks.user = argv[3];
 	need(ks_ctx_new(&ctx, &settings) == 0, "no context");
-	key = key_of(ctx, argv[2], argv[4]);
+	if (argc == 7)
+		need((host = OSSL_LIB_CTX_new()) != NULL, "no library context");
+	key = host ? host_key_of(host, argv[6], argv[2], argv[4]) : key_of(ctx, argv[2], argv[4]);
 	bare_open(&bare, argv[1], argv[2], argv[4]);
 	bare_verifier(&bare, key);
-	through_keystow(key, one, 0);
+	through_keystow(host, key, one, 0);
 	through_nothing(&bare, other, 0);
 	count = strtol(argv[5], NULL, 10);
 	for (long n = 0; n < count; n += TURN) {
 		start = now();
 		for (long i = 0; i < TURN; i++)
-			through_keystow(key, one, n + i);
+			through_keystow(host, key, one, n + i);
 		ours += now() - start;
 		start = now();
 		for (long i = 0; i < TURN; i++)
@@ -214,5 +242,6 @@ int main(int argc, char **argv)
 	EVP_MD_free(bare.sha256);
 	EVP_PKEY_free(key);
 	bare.module->C_CloseSession(bare.session);
+	OSSL_LIB_CTX_free(host);
 	return ks_ctx_free(ctx) == 0 ? 0 : 1;
 }
