@@ -404,24 +404,9 @@ static int shell_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_pkcs1
 	return rc;
 }
 
-/* Memory of the set, aligned for a struct. */
-static struct ks_pkcs12_layout *layout_new(struct ks_set *into)
-{
-	struct ks_buffer *memory = ks_buffer_new(sizeof(struct ks_pkcs12_layout));
-	struct ks_pkcs12_layout *layout;
-
-	if (!memory)
-		return NULL;
-	layout = (void *)ks_buffer_room(memory, sizeof(*layout));
-	if (ks_set_own(into, memory) < 0 || !layout)
-		return NULL;
-	*layout = (struct ks_pkcs12_layout){ 0 };
-	return layout;
-}
-
 int ks_pkcs12_decode(struct ks_ctx *ctx, struct ks_set *into, struct ks_bytes file, struct ks_secret *secret)
 {
-	struct ks_pkcs12_layout *layout = layout_new(into);
+	struct ks_pkcs12_layout *layout = ks_set_room(into, sizeof(*layout));
 	struct shell shell = { 0 };
 	int rc;
 

@@ -20,6 +20,8 @@
 #define DEFAULT_ITERATIONS 10000 /* docs/decisions/0002 */
 #define FRESH_SALT 16
 #define FEW_ITERATIONS 1000 /* RFC 8018 4.2 */
+#define GSKIT_ITERATIONS 5
+#define GSKIT_SALT 8
 
 #define OID(literal)                                                                                                   \
 	{                                                                                                              \
@@ -572,10 +574,28 @@ static bool can_write(const struct ks_protection *like)
 	return like && !like->weak && like->derivation.kdf == KS_PBKDF2 && like->cipher->block == 16;
 }
 
+/* Draws salt and IV of their own for a protection whose cipher is chosen. */
+static int draw(struct ks_protection *out, struct ks_ctx *ctx, size_t salt)
+{
+	int rc = ks_random(ctx, out->fresh, sizeof(out->fresh));
+
+	out->derivation.salt = KS_BYTES(out->fresh, salt);
+	out->iv = KS_BYTES(out->fresh + FRESH_SALT, out->cipher->iv_size);
+	return rc;
+}
+
+int ks_protection_gskit(struct ks_protection *out, struct ks_ctx *ctx)
+{
+	ks_protection_default(out);
+	out->derivation.digest = "SHA384";
+	out->derivation.iterations = out->iterations = GSKIT_ITERATIONS;
+	out->kdf_name = pbkdf2_name("SHA384");
+	out->weak = out->bare_prf = true;
+	return draw(out, ctx, GSKIT_SALT);
+}
+
 int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like)
 {
-	int rc;
-
 	ks_protection_default(out);
 	if (can_write(like)) {
 		out->cipher = like->cipher;
@@ -586,12 +606,7 @@ int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const str
 		out->kdf_name = like->kdf_name;
 		out->iterations = like->iterations;
 	}
-	rc = ks_random(ctx, out->fresh, sizeof(out->fresh));
-	if (rc < 0)
-		return rc;
-	out->derivation.salt = KS_BYTES(out->fresh, FRESH_SALT);
-	out->iv = KS_BYTES(out->fresh + FRESH_SALT, out->cipher->iv_size);
-	return 0;
+	return draw(out, ctx, FRESH_SALT);
 }
 
 int ks_protection_again(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like)
@@ -627,7 +642,8 @@ int ks_protection_put(struct ks_buffer *out, const struct ks_protection *how)
 	ks_der_put_number(out, how->key_size);
 	prf = ks_der_open(out, KS_DER_SEQUENCE);
 	ks_der_put(out, KS_DER_OID, ks_hmac_oid(how->derivation.digest));
-	ks_der_put(out, KS_DER_NULL, KS_BYTES("", 0));
+	if (!how->bare_prf)
+		ks_der_put(out, KS_DER_NULL, KS_BYTES("", 0));
 	ks_der_close(out, prf);
 	ks_der_close(out, parameters);
 	ks_der_close(out, kdf);
@@ -716,25 +732,30 @@ int ks_sealed_key_open(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_byt
 }
 
 /* Encrypted in a secret buffer, so that the clear key never lies in ordinary memory. */
-int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret,
-		      const struct ks_protection *like)
+int ks_sealed_key_put_as(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear,
+			 const struct ks_secret *secret, const struct ks_protection *how)
 {
 	ks_auto(buffer) sealed = ks_buffer_new_secret(clear.size + 16);
-	struct ks_protection how;
 	size_t whole;
 	int rc;
 
 	if (!sealed)
 		return ks_nomem(ctx);
-	rc = ks_protection_fresh(&how, ctx, like);
-	if (rc < 0)
-		return rc;
 	ks_buffer_put(sealed, clear.data, clear.size);
-	rc = ks_protection_seal(sealed, 0, ctx, &how, secret, KS_PASSWORD_UTF8, "the encrypted key");
+	rc = ks_protection_seal(sealed, 0, ctx, how, secret, KS_PASSWORD_UTF8, "the encrypted key");
 	if (rc < 0)
 		return rc;
 	whole = ks_der_open(out, KS_DER_SEQUENCE);
-	ks_protection_put(out, &how);
+	ks_protection_put(out, how);
 	ks_der_put(out, KS_DER_OCTETS, ks_buffer_bytes(sealed));
 	return ks_der_close(out, whole) < 0 ? ks_nomem(ctx) : 0;
+}
+
+int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret,
+		      const struct ks_protection *like)
+{
+	struct ks_protection how;
+	int rc = ks_protection_fresh(&how, ctx, like);
+
+	return rc < 0 ? rc : ks_sealed_key_put_as(out, ctx, clear, secret, &how);
 }

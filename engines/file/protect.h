@@ -26,6 +26,7 @@ struct ks_protection {
 	const char *kdf_name; /* "PBKDF2-HMAC-SHA256"; static */
 	uint64_t iterations;
 	bool weak; /* nobody should rely on it any more */
+	bool bare_prf; /* written without parameters behind the PRF, which Java 17 would not read */
 	unsigned char fresh[32]; /* salt and IV that ks_protection_fresh drew: a fresh one is not copied */
 };
 
@@ -47,6 +48,11 @@ void ks_protection_default(struct ks_protection *out);
 int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like);
 /* As fresh, but when the password is still the one of `like`, under its salt too: the key is known already. The IV is new. */
 int ks_protection_again(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like);
+/*
+ * What IBM's programs seal the keys of a key database with, salt and IV of its own: AES-256-CBC under PBKDF2-HMAC-SHA384, 5 rounds
+ * (docs/decisions/0008 tells why ours are not more).
+ */
+int ks_protection_gskit(struct ks_protection *out, struct ks_ctx *ctx);
 /* Appends the AlgorithmIdentifier of a fresh protection. */
 int ks_protection_put(struct ks_buffer *out, const struct ks_protection *protection);
 /* Pads and encrypts, in place, everything in `out` from `start` on. */
@@ -65,6 +71,9 @@ int ks_sealed_key_protection(struct ks_protection *out, struct ks_ctx *ctx, stru
  */
 int ks_sealed_key_open(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes sealed,
 		       const struct ks_secret *secret, enum ks_password_form *form);
+/* Appends `clear` (PKCS#8) sealed as told, by a protection that is fresh. */
+int ks_sealed_key_put_as(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear,
+			 const struct ks_secret *secret, const struct ks_protection *how);
 /* Appends `clear` (PKCS#8) sealed like `like` (NULL: the default). */
 int ks_sealed_key_put(struct ks_buffer *out, struct ks_ctx *ctx, struct ks_bytes clear, const struct ks_secret *secret,
 		      const struct ks_protection *like);

@@ -250,6 +250,17 @@ struct ks_bytes ks_set_bytes(struct ks_set *set, const void *bytes, size_t size)
 	return KS_BYTES(place, size);
 }
 
+void *ks_set_room(struct ks_set *set, size_t size)
+{
+	struct ks_buffer *memory = ks_buffer_new(size);
+	unsigned char *room = memory ? ks_buffer_room(memory, size) : NULL;
+
+	if (!memory || ks_set_own(set, memory) < 0 || !room)
+		return NULL;
+	memory->size = size;
+	return memset(room, 0, size);
+}
+
 const char *ks_set_text(struct ks_set *set, const char *format, ...)
 {
 	va_list values;

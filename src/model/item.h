@@ -68,6 +68,7 @@ struct ks_facts {
 	const char *kdf;
 	uint64_t kdf_iterations;
 	bool weak;		/* protection that nobody should rely on any more */
+	const char *advice;	/* what to do about weak protection; NULL = a new password seals it anew */
 	bool has_blocks;	/* PEM and bundles: every block is one of the four */
 	size_t blocks_ok, blocks_duplicate, blocks_foreign, blocks_damaged;
 	const void *layout;	/* the codec's own: how the store was laid out, so that it can be written alike; borrowed from the set */
@@ -96,6 +97,8 @@ unsigned char *ks_set_writable(struct ks_set *set, struct ks_bytes bytes);
 /* Copies bytes / a formatted string into the set; data NULL / NULL without memory. */
 struct ks_bytes ks_set_bytes(struct ks_set *set, const void *bytes, size_t size);
 const char *ks_set_text(struct ks_set *set, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Zeros for a struct of the codec's own, aligned for any; NULL without memory. */
+void *ks_set_room(struct ks_set *set, size_t size);
 /* The secret that opened the store, kept for unsealing its keys; counted. NULL = none. */
 void ks_set_keep_secret(struct ks_set *set, struct ks_secret *secret);
 struct ks_secret *ks_set_secret(const struct ks_set *set);
