@@ -158,6 +158,29 @@ static void show_entry(struct run *run, const struct ks_where *where, const stru
 	show_chain(run, entry);
 }
 
+/* Protection that a stolen file does not withstand; a document has it in numbers. */
+static void remark_weak(struct run *run, const struct ks_store *store)
+{
+	const struct ks_facts *facts = ks_set_facts_of(store->items);
+	ks_auto_mem char *text = NULL;
+	ks_auto_mem char *word = ks_text_word(ks_where_text(store->where));
+	ks_auto_mem char *hint = NULL;
+	int rc;
+
+	if (!facts->weak || !word || asprintf(&hint, "keystow passwd %s seals it anew", word) < 0)
+		return;
+	if (facts->cipher)
+		rc = asprintf(&text, "a stolen %s gives way to guessing: keys are under %s, %s with %llu round%s",
+			      store->engine->title, facts->cipher, facts->kdf,
+			      (unsigned long long)facts->kdf_iterations, facts->kdf_iterations == 1 ? "" : "s");
+	else
+		rc = asprintf(&text, "a stolen %s gives way to guessing: it is under %s", store->engine->title,
+			      facts->mac ? facts->mac : "a weak password");
+	if (rc < 0)
+		return;
+	run_remark(run, KS_EWEAK, text, facts->advice ? facts->advice : hint, ks_where_text(store->where));
+}
+
 static int show_store(struct run *run, struct ks_store *store, void *user)
 {
 	const struct ks_where *where = store->where;
@@ -173,6 +196,7 @@ static int show_store(struct run *run, struct ks_store *store, void *user)
 	if (rc < 0)
 		return rc;
 	describe_store(run, store);
+	remark_weak(run, store);
 	out_open(&run->out, "entries", '[');
 	if (entry)
 		show_entry(run, where, entry);

@@ -117,6 +117,14 @@ def show_reads_requests(story):
 
 
 @claim
+def show_warns_of_a_store_that_gives_way_to_guessing(story):
+    story.write("s.pin", "sample\n")
+    said = story.ok("show", os.path.join(DATA, "p12-openssl-rc2-and-3des.p12"), "--pin-source", "file:s.pin").err
+    assert "a stolen PKCS#12 file gives way to guessing" in said and "keystow passwd" in said, said
+    assert "guessing" not in story.ok("show", story.p12(), *A).err
+
+
+@claim
 def show_prints_a_golden_document(story):
     story.golden("show", "show", f"{story.p12()}#web", *A)
 
