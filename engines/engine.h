@@ -26,6 +26,8 @@ enum ks_can {
 	KS_CAN_SEAL = 4096,	/* protects keys with a password */
 	KS_CAN_MAC = 8192,	/* its integrity rests on a password, so a new one has one even without keys */
 	KS_CAN_WRAP = 16384,	/* private keys leave it, and come into it, wrapped under another key */
+	KS_TRUSTS_ALL = 32768,	/* a certificate without its key is trusted there, whether it was before or not */
+	KS_WANTS_CERTIFICATE = 65536, /* a private key has its place beside its certificate, and nowhere else */
 };
 
 /* ---- codecs: bytes in, items out; no file names, no prompts, no globals ---- */
@@ -46,10 +48,14 @@ struct ks_codec {
 	 * Writes all items of `from` (ks_plan_result) as a new file. `have` is the set as it was read (NULL for a new store): the
 	 * codec keeps what it can of its protection and unknown parts; items whose raw is present and belongs to this format are
 	 * carried over byte for byte. `secret` seals keys and makes the MAC; NULL = none. `changed` tells that `secret` is not
-	 * the one that `have` was opened with, so sealed items must be sealed anew.
+	 * the one that `have` was opened with, so sealed items must be sealed anew. Where the format has to give an item another
+	 * label or trust, it says so and gives the item of `from` the same.
 	 */
 	int (*encode)(struct ks_ctx *ctx, struct ks_buffer *out, struct ks_set *from, const struct ks_set *have,
 		      struct ks_secret *secret, bool changed);
+	/* What becomes of a label in this format: itself where it fits, else kept in `keep`; absent without memory. NULL: every
+	 * label fits. */
+	struct ks_bytes (*label)(struct ks_set *keep, struct ks_bytes label);
 };
 
 /* ---- engines ---- */
@@ -100,6 +106,7 @@ struct ks_engine {
 	const char *endings;	/* ".p12 .pfx", a hint for people only */
 	unsigned can;		/* enum ks_can */
 	const struct ks_codec *codec;	/* for the generic file engine; NULL for devices */
+	bool stash;	/* programs of that format leave the password in a file beside the store, and read it there */
 	size_t state_size;	/* the store allocates this, zeroed */
 	int (*open)(void *state, struct ks_ctx *ctx, const struct ks_engine *self, const struct ks_where *where, unsigned mode);
 	int (*load)(void *state, struct ks_set *into, const struct ks_only *only);

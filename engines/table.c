@@ -24,6 +24,17 @@ static const struct ks_engine p12 = {
 	FILE_FUNCTIONS,
 };
 
+static const struct ks_engine kdb = {
+	.name = "kdb",
+	.title = "IBM key database",
+	.endings = ".kdb",
+	.can = KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_ANCHORS | KS_CAN_LABELS | KS_CAN_WRITE | KS_CAN_ATOMIC | KS_CAN_MANY |
+	       KS_CAN_SEAL | KS_CAN_MAC | KS_TRUSTS_ALL | KS_WANTS_CERTIFICATE,
+	.codec = &ks_codec_kdb,
+	.stash = true,
+	FILE_FUNCTIONS,
+};
+
 static const struct ks_engine pem = {
 	.name = "pem",
 	.title = "PEM file",
@@ -60,7 +71,7 @@ const struct ks_engine ks_engine_by_content = {
 	FILE_FUNCTIONS,
 };
 
-const struct ks_engine *const ks_engines[] = { &p12, &pem, &der, &p7, &ks_engine_pkcs11, NULL };
+const struct ks_engine *const ks_engines[] = { &p12, &kdb, &pem, &der, &p7, &ks_engine_pkcs11, NULL };
 
 const struct ks_engine *ks_engine_named(const char *scheme)
 {

@@ -11,6 +11,7 @@
  */
 #include "file.h"
 #include "proof.h"
+#include "stash.h"
 #include "stranger.h"
 
 #include "text.h"
@@ -185,9 +186,64 @@ static bool wants_secret(const struct ks_file *file, const struct ks_set *set, i
 	return is_partial(set) || (at_once && has_sealed_key(set));
 }
 
+/* A stash that does not help is told, and somebody is asked instead. */
+static void tell_useless(struct ks_file *file, const char *stash)
+{
+	ks_auto_mem char *why = strdup(ks_ctx_text(file->ctx));
+
+	ks_forgive(file->ctx);
+	ks_notice(file->ctx, KS_EPASSWORD, file->where->text, "keystow passwd with --stash writes it anew",
+		  "the stash %s does not open %s%s%s", stash, file->where->text, why && *why ? ": " : "",
+		  why ? why : "");
+}
+
+static void tell_stash(struct ks_file *file, const char *stash)
+{
+	ks_notice(file->ctx, KS_EWEAK, file->where->text,
+		  "a stash hides a password and does not protect it; --pin-source names another source",
+		  "the password of %s was taken from the stash %s", file->where->text, stash);
+}
+
+/*
+ * With the password that programs of that format left beside the store, unless a source is named: nobody need be asked. *opened stays
+ * false when there is none, or not the right one.
+ */
+static int decode_by_stash(bool *opened, struct ks_file *file, struct ks_set *into, struct ks_bytes bytes)
+{
+	ks_auto_mem char *stash = NULL;
+	ks_auto(secret) secret = NULL;
+	int rc;
+
+	if (!file->engine->stash || file->where->pin_source || file->where->pin_value ||
+	    strcmp(file->where->path, "-") == 0)
+		return 0;
+	stash = ks_stash_beside(file->where->path);
+	if (!stash)
+		return ks_nomem(file->ctx);
+	rc = ks_stash_read(&secret, file->ctx, stash);
+	if (rc == 0) {
+		ks_set_forget(into);
+		rc = decode(file, into, bytes, secret);
+	}
+	if (rc == KS_ENOTFOUND) {
+		ks_forgive(file->ctx);
+		return 0;
+	}
+	if (rc == KS_EALTERED || rc == KS_ENOMEM)
+		return rc;
+	if (rc < 0) {
+		tell_useless(file, stash);
+		return 0;
+	}
+	tell_stash(file, stash);
+	file->secret = ks_take(secret);
+	*opened = true;
+	return 0;
+}
+
 static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_bytes bytes, bool may_ask)
 {
-	bool again;
+	bool again, opened = false;
 	int rc;
 
 	if (file->secret)
@@ -197,6 +253,9 @@ static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_by
 		return rc;
 	ks_forgive(file->ctx);
 	again = rc < 0 || (file->engine->can & KS_CAN_MAC);
+	rc = decode_by_stash(&opened, file, into, bytes);
+	if (rc < 0 || opened)
+		return rc;
 	rc = ask_password(&file->secret, file, false);
 	if (rc < 0)
 		return rc;
@@ -420,6 +479,46 @@ static int lock_absent(struct ks_file *file)
 	return rc;
 }
 
+/* ---- what stands beside it ---- */
+
+/* A stash that holds another password than the store would keep other programs out, and nobody would know why. */
+static int check_stash(struct ks_file *file, const char *stash)
+{
+	ks_auto(secret) secret = NULL;
+	ks_auto_mem char *word = ks_text_word(file->where->text);
+	ks_auto_mem char *hint = NULL;
+	int rc = ks_stash_read(&secret, file->ctx, stash);
+
+	ks_forgive(file->ctx);
+	if (rc == KS_ENOTFOUND || (rc == 0 && ks_secret_equal(secret, file->secret)))
+		return 0;
+	if (!word ||
+	    asprintf(&hint, "programs that use it no longer open the store: keystow passwd %s --stash writes it anew",
+		     word) < 0)
+		return ks_nomem(file->ctx);
+	ks_notice(file->ctx, KS_EPASSWORD, file->where->text, hint, "the stash %s does not hold the password of %s",
+		  stash, file->where->text);
+	return 0;
+}
+
+/* The store has its new password already; what goes wrong from now on concerns the stash alone. */
+static int look_after_stash(struct ks_file *file, bool wanted)
+{
+	ks_auto_mem char *stash = file->engine->stash ? ks_stash_beside(file->where->path) : NULL;
+
+	if (!file->engine->stash)
+		return 0;
+	if (!stash)
+		return ks_nomem(file->ctx);
+	if (!wanted)
+		return check_stash(file, stash);
+	ks_notice(file->ctx, KS_EWEAK, file->where->text, "let nobody read it but the program that needs it",
+		  "the stash %s holds the password hidden, not protected: whoever can read it can open the store",
+		  stash);
+	return ks_while(file->ctx, ks_stash_write(file->ctx, file->where->path, file->secret),
+			"%s was written, but its stash was not", file->where->text);
+}
+
 /* The store is as wanted; only what is remembered of it may be new. */
 static int nothing_to_write(struct ks_file *file, const struct ks_commit *how)
 {
@@ -431,6 +530,7 @@ static int nothing_to_write(struct ks_file *file, const struct ks_commit *how)
 int ks_file_apply(void *state, struct ks_plan *plan, const struct ks_commit *how)
 {
 	struct ks_file *file = state;
+	bool other_password = plan->password || !ks_disk_exists(file->disk);
 	ks_auto(set) result = NULL;
 	ks_auto(set) fresh = NULL;
 	ks_auto(secret) secret = NULL;
@@ -458,7 +558,7 @@ int ks_file_apply(void *state, struct ks_plan *plan, const struct ks_commit *how
 	file->secret = ks_take(secret);
 	if (how->fresh)
 		*how->fresh = ks_take(fresh);
-	return 0;
+	return other_password ? look_after_stash(file, plan->stash) : 0;
 }
 
 /* ---- going back ---- */

@@ -5,6 +5,8 @@
  */
 #include "stranger.h"
 
+#include "stash.h"
+
 #include <string.h>
 
 struct row {
@@ -43,6 +45,10 @@ static const struct ks_stranger page = {
 	"a web page or XML, and no store",
 	"where it came from may want a login first, or has moved: fetch the file again"
 };
+static const struct ks_stranger stash = {
+	"a stash: it holds the password of an IBM key database, and nothing else",
+	"name the database beside it, as in keystow list key.kdb; its stash is used without being named"
+};
 static const struct ks_stranger zeros = {
 	"nothing but zero bytes", "a disk or a copy that was interrupted leaves that: take the file from a backup"
 };
@@ -67,5 +73,7 @@ const struct ks_stranger *ks_stranger(struct ks_bytes content)
 		blank++;
 	if (blank < content.size && content.data[blank] == '<')
 		return &page;
+	if (ks_stash_shaped(content))
+		return &stash;
 	return only_zeros(content) ? &zeros : NULL;
 }

@@ -58,7 +58,7 @@ struct words {
 
 struct options {
 	bool help, version, man_options, json, quiet, no_input, follow, allow_last_try;
-	bool dry_run, fix, strict, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
+	bool dry_run, fix, strict, stash, replace, all, allow_shrink, adopt, restore, skip_damaged, allow_extractable, decrypt,
 		unblock, officer, write, always_authenticate, wrap_with_trusted;
 	bool no_password, tree, as_uri;
 	unsigned verbose, days, wait, seconds, shares, threshold;

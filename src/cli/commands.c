@@ -141,7 +141,8 @@ const struct command commands[] = {
 			  "is changed by token pin.",
 			  "keystow passwd p12:alice.p12\n"
 			  "keystow passwd p12:alice.p12 --pin-source file:old.pin --new-pin-source file:new.pin\n"
-			  "keystow passwd p12:alice.p12 --new-pin-source fd:3 3<new.pin",
+			  "keystow passwd p12:alice.p12 --new-pin-source fd:3 3<new.pin\n"
+			  "keystow passwd kdb:key.kdb --stash",
 			  passwd_run },
 	[VERB_MERGE] = { "merge", "keep stores in step with a bundle", "BUNDLE STORE...", VALUE_STORE, false, 2, MANY,
 			 "Adds the certificates of BUNDLE to each STORE and removes those that an earlier merge added "

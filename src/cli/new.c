@@ -18,6 +18,8 @@ static int make(struct run *run, struct ks_store *store, void *user)
 	(void)user;
 	rc = ks_plan_new(&plan, run->ctx, store->items);
 	if (rc == 0)
+		rc = stores_wish_stash(run, store, plan);
+	if (rc == 0)
 		rc = ks_store_apply(store, plan, &wish);
 	if (rc < 0)
 		return rc;

@@ -31,7 +31,9 @@ static int change(struct run *run, struct ks_store *store, void *user)
 	if (rc < 0)
 		return rc;
 	plan->drop_old = true;
-	rc = stores_apply(run, store, plan, false);
+	rc = stores_wish_stash(run, store, plan);
+	if (rc == 0)
+		rc = stores_apply(run, store, plan, false);
 	if (rc == 0)
 		run_say(run, "an earlier copy (.old) would open with the old password, so none is kept");
 	return rc;

@@ -10,6 +10,8 @@
 #include "term.h"
 #include "text.h"
 
+#include "file/stash.h"
+
 #include <openssl/crypto.h>
 
 #include <errno.h>
@@ -148,6 +150,16 @@ static int from_command(struct ks_secret *into, struct ks_ctx *ctx, const char *
 	return rc;
 }
 
+/* ---- stash: ---- */
+
+static int from_stash(struct ks_secret *into, struct ks_ctx *ctx, const char *path)
+{
+	ks_auto(secret) password = NULL;
+	int rc = ks_stash_read(&password, ctx, path);
+
+	return rc < 0 ? rc : ks_secret_append(into, ctx, ks_secret_bytes(password), ks_secret_size(password));
+}
+
 /* ---- the table ---- */
 
 struct source_row {
@@ -161,9 +173,10 @@ static const struct source_row sources[] = {
 	{ "fd:", true, from_descriptor },
 	{ "env:", true, from_environment },
 	{ "cmd:", false, from_command },
+	{ "stash:", false, from_stash },
 	{ NULL },
 };
-static const char *const source_words[] = { "prompt", "file:", "fd:", "env:", "cmd:", NULL };
+static const char *const source_words[] = { "prompt", "file:", "fd:", "env:", "cmd:", "stash:", NULL };
 
 static const struct source_row *source_named(const char *source)
 {
@@ -186,7 +199,7 @@ int secrets_check(struct ks_ctx *ctx, const char *source)
 	near = ks_nearest(scheme, source_words);
 	/* What was typed is not repeated: it may be the secret itself. */
 	rc = ks_fail(ctx, KS_EUSAGE,
-		     "a PIN or password source must be prompt, file:PATH, fd:N, env:NAME or cmd:COMMAND");
+		     "a PIN or password source must be prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND or stash:PATH");
 	return near ? ks_hint(ctx, rc, "did you mean %s?", near)
 		    : ks_hint(ctx, rc, "a secret itself is never given as an option; put it into a file of mode 600");
 }

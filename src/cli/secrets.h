@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a PIN or password comes from: prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND.
+ * Where a PIN or password comes from: prompt, file:PATH, fd:N, env:NAME, cmd:COMMAND, stash:PATH.
  */
 #ifndef CLI_SECRETS_H
 #define CLI_SECRETS_H

@@ -342,6 +342,19 @@ int stores_known(struct run *run, unsigned mode, stores_act *act, void *user)
 
 /* ---- changes ---- */
 
+int stores_wish_stash(struct run *run, const struct ks_store *store, struct ks_plan *plan)
+{
+	if (!run->options->stash)
+		return 0;
+	if (!store->engine->stash)
+		return ks_hint(run->ctx,
+			       ks_fail(run->ctx, KS_EUNABLE, "%s: a %s has no stash", ks_where_text(store->where),
+				       store->engine->title),
+			       "leave --stash out; IBM key databases (kdb:) have one");
+	plan->stash = true;
+	return 0;
+}
+
 int stores_apply(struct run *run, struct ks_store *store, struct ks_plan *plan, bool keep_old)
 {
 	const struct ks_commit_wish wish = { .keep_old = keep_old };

@@ -43,6 +43,8 @@ void stores_named(struct run *run, size_t n, const char *pin_source, unsigned mo
 /* Every store that a command without operands means: those of the configuration, and tokens that are none of these. */
 int stores_known(struct run *run, unsigned mode, stores_act *act, void *user);
 
+/* Does what --stash asks of a plan; KS_EUNABLE where that kind of store has none. */
+int stores_wish_stash(struct run *run, const struct ks_store *store, struct ks_plan *plan);
 /* Applies a plan unless --dry-run, and tells its changes. */
 int stores_apply(struct run *run, struct ks_store *store, struct ks_plan *plan, bool keep_old);
 

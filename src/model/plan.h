@@ -37,6 +37,7 @@ struct ks_plan {
 	size_t count, capacity;
 	struct ks_secret *password;	/* the store gets this password; NULL = keeps its own */
 	bool drop_old;			/* an earlier copy (.old) must not survive this change */
+	bool stash;			/* the password is left beside the store, for programs that look for it there */
 };
 KS_FREES(plan)
 

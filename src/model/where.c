@@ -21,14 +21,14 @@
 #define LONGEST_ADDRESS 65536
 #define SHORTEST_DIGEST 4 /* hexadecimal digits */
 
-static const char *const schemes[] = { "p12", "pem", "der", "p7", "pkcs11", NULL };
+static const char *const schemes[] = { "p12", "kdb", "pem", "der", "p7", "pkcs11", NULL };
 
 /* What people call our schemes elsewhere. */
 static const struct {
 	const char *word, *scheme;
 } nicknames[] = {
 	{ "pkcs12", "p12" }, { "pfx", "p12" }, { "pkcs7", "p7" },   { "p7b", "p7" },
-	{ "crt", "pem" },    { "cer", "der" }, { "p11", "pkcs11" },
+	{ "crt", "pem" },    { "cer", "der" }, { "p11", "pkcs11" }, { "cms", "kdb" },
 };
 
 static const char *const path_attributes[] = { "token",
@@ -592,14 +592,25 @@ static int file_text(struct ks_where *where, struct ks_ctx *ctx)
 	return set_text(&where->text, ctx, ks_buffer_bytes(shown));
 }
 
+/* "p12: pem: pkcs11:" */
+static char *kinds_listed(void)
+{
+	ks_auto(buffer) list = ks_buffer_new(256);
+
+	for (const char *const *scheme = schemes; list && *scheme; scheme++)
+		ks_buffer_format(list, "%s%s:", scheme == schemes ? "" : " ", *scheme);
+	return list ? strdup(ks_buffer_string(list)) : NULL;
+}
+
 static int refuse_scheme(struct ks_ctx *ctx, struct ks_bytes base, size_t length)
 {
 	ks_auto_mem char *word = ks_text_show(slice(base, 0, length));
 	ks_auto_mem char *path = strndup((const char *)base.data, base.size);
 	ks_auto_mem char *shown = ks_text_show(base);
+	ks_auto_mem char *kinds = kinds_listed();
 	const char *near = NULL;
 
-	if (!word || !path || !shown)
+	if (!word || !path || !shown || !kinds)
 		return ks_nomem(ctx);
 	for (size_t i = 0; i < sizeof(nicknames) / sizeof(*nicknames); i++) {
 		if (strcasecmp(nicknames[i].word, word) == 0)
@@ -611,9 +622,7 @@ static int refuse_scheme(struct ks_ctx *ctx, struct ks_bytes base, size_t length
 		near ? near : "", near ? ":\"?" : "");
 	if (access(path, F_OK) == 0)
 		return ks_hint(ctx, KS_EADDRESS, "there is a file of that name: write ./%s", shown);
-	return ks_hint(ctx, KS_EADDRESS,
-		       "the kinds are p12: pem: der: p7: pkcs11:; a file with a colon in its name is written ./%s",
-		       shown);
+	return ks_hint(ctx, KS_EADDRESS, "the kinds are %s; a file with a colon in its name is written ./%s", kinds, shown);
 }
 
 static int parse_file(struct ks_where *where, struct ks_ctx *ctx, const struct parts *parts, size_t scheme)

@@ -9,6 +9,7 @@
 #include "copy.h"
 
 #include "certificate.h"
+#include "label.h"
 #include "text.h"
 
 #include <search.h>
@@ -21,10 +22,12 @@ struct copy {
 	const struct ks_entries *there;	/* of the target */
 	const struct ks_entry **by_label;	/* those, sorted by label */
 	void *certificates;		/* tree of the items that are or will be there */
+	struct ks_labels *labels; /* that are or will be there */
 	struct ks_set *scratch;		/* copies without what means something in the source only */
 	struct ks_plan *plan;
 	bool same_format;
 	bool labels_lost;
+	size_t newly_trusted;
 };
 
 /* ---- what the target cannot hold ---- */
@@ -76,6 +79,15 @@ static const char *obstacle(const struct copy *copy, const struct ks_item *item)
 	default:
 		return NULL;
 	}
+}
+
+/* The same for a part of an entry. */
+static const char *part_obstacle(const struct copy *copy, const struct ks_entry *entry, const struct ks_item *item)
+{
+	if (item->kind == KS_PRIVATE_KEY && !entry->certificate && (copy->to->engine->can & KS_WANTS_CERTIFICATE) &&
+	    !obstacle(copy, item))
+		return "it has no certificate, and that kind of store holds a key only beside its certificate";
+	return obstacle(copy, item);
 }
 
 /* ---- what is in the way ---- */
@@ -231,9 +243,39 @@ static struct ks_bytes id_for(const struct copy *copy, const struct ks_entry *en
 	return KS_BYTES(made, 20);
 }
 
-/* The item without its record, which is sealed and named in the source's way. */
-static int put(struct copy *copy, struct ks_item *item, const struct ks_naming *naming)
+/*
+ * Where every certificate is trusted that stands without a key, it is so planned, and told. *why is set when it must not come there.
+ */
+static void settle_trust(const char **why, struct copy *copy, struct ks_item *bare, struct ks_naming *named,
+			 bool signer)
 {
+	struct ks_trust trust = named->set_trust ? named->trust : bare->trust;
+
+	*why = NULL;
+	if (bare->kind != KS_CERTIFICATE || !(copy->to->engine->can & KS_TRUSTS_ALL))
+		return;
+	named->set_trust = true;
+	named->trust = (struct ks_trust){ .trusted = signer ? KS_FOR_ANY : 0 };
+	if (signer && bare->trust.distrusted)
+		*why = "it is distrusted, and that kind of store would trust it";
+	else if (signer && !(trust.trusted & KS_FOR_ANY) && copy->wish->strict)
+		*why = "that kind of store would trust it for every purpose";
+	copy->newly_trusted += signer && !*why && !(trust.trusted & KS_FOR_ANY);
+}
+
+static void tell_trust(const struct copy *copy)
+{
+	if (copy->newly_trusted)
+		ks_notice(
+			copy->ctx, KS_ELOSSY, ks_where_text(copy->to->where), "remove those that are not to be trusted",
+			"%zu certificate%s trusted there for every purpose: an %s trusts all that stand without a key",
+			copy->newly_trusted, copy->newly_trusted == 1 ? " is" : "s are", copy->to->engine->title);
+}
+
+/* The item without its record, which is sealed and named in the source's way. `signer`: a certificate without its key. */
+static int put(struct copy *copy, struct ks_item *item, const struct ks_naming *naming, bool signer)
+{
+	const char *why;
 	struct ks_item *bare = ks_set_copy(copy->scratch, item);
 	struct ks_naming named = *naming;
 
@@ -254,9 +296,25 @@ static int put(struct copy *copy, struct ks_item *item, const struct ks_naming *
 			return lose(copy, item, "that kind of store cannot mark it as trusted");
 		bare->trust = (struct ks_trust){ 0 };
 	}
+	settle_trust(&why, copy, bare, &named, signer);
+	if (why)
+		return lose(copy, item, why);
 	if (bare->kind == KS_CERTIFICATE && note_certificate(copy, bare) < 0)
 		return KS_ENOMEM;
+	if (named.label.size && ks_labels_take(copy->labels, named.label) < 0)
+		return KS_ENOMEM;
 	return ks_plan_add(copy->plan, bare, &named, NULL);
+}
+
+/*
+ * A chain's certificate mostly has no label; where one is needed the format makes it, and where its own does not fit or is taken, another
+ * one is chosen.
+ */
+static int chain_label(struct ks_bytes *out, struct copy *copy, struct ks_item *item)
+{
+	if (!item->label.size || !copy->to->engine->codec || !copy->to->engine->codec->label)
+		return 0;
+	return ks_labels_choose(out, copy->labels, item, copy->scratch);
 }
 
 static int put_chain(struct copy *copy, const struct ks_entry *entry)
@@ -270,8 +328,12 @@ static int put_chain(struct copy *copy, const struct ks_entry *entry)
 							  : "that kind of store holds one thing only";
 		if (why)
 			rc = lose(copy, entry->chain[i], why);
-		else if (!has_certificate(copy, entry->chain[i]))
-			rc = put(copy, entry->chain[i], &naming);
+		if (why || has_certificate(copy, entry->chain[i]))
+			continue;
+		naming.label = KS_NONE;
+		rc = chain_label(&naming.label, copy, entry->chain[i]);
+		if (rc == 0)
+			rc = put(copy, entry->chain[i], &naming, true);
 	}
 	return rc;
 }
@@ -282,10 +344,11 @@ static int put_parts(size_t *put_count, const char **first_why, struct copy *cop
 {
 	struct ks_item *const parts[] = { entry->key, entry->certificate, entry->public_key, entry->other };
 	bool many = copy->to->engine->can & KS_CAN_MANY;
+	bool with_key = entry->key && !part_obstacle(copy, entry, entry->key);
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < 4; i++) {
-		const char *why = parts[i] ? obstacle(copy, parts[i]) : NULL;
+		const char *why = parts[i] ? part_obstacle(copy, entry, parts[i]) : NULL;
 
 		if (!parts[i] || (parts[i] == entry->public_key && parts[i] != entry->key &&
 				  !(copy->to->engine->can & KS_CAN_GENERATE)))
@@ -294,7 +357,7 @@ static int put_parts(size_t *put_count, const char **first_why, struct copy *cop
 			why = "that kind of store holds one thing only";
 		if (why && !*first_why)
 			*first_why = why;
-		rc = why ? lose(copy, parts[i], why) : put(copy, parts[i], naming);
+		rc = why ? lose(copy, parts[i], why) : put(copy, parts[i], naming, !with_key);
 		*put_count += rc == 0 && !why;
 	}
 	return rc;
@@ -333,6 +396,56 @@ static int make_room(bool *done, struct copy *copy, const struct ks_entry *entry
 	return drop_entry(copy->plan, have, "replaced");
 }
 
+static int tell_label(const struct copy *copy, struct ks_bytes label, struct ks_bytes fitting)
+{
+	ks_auto_mem char *shown = ks_text_show(label);
+	ks_auto_mem char *becomes = ks_text_show(fitting);
+	const char *target = ks_where_text(copy->to->where);
+
+	if (!shown || !becomes)
+		return ks_nomem(copy->ctx);
+	if (copy->wish->strict)
+		return ks_hint(copy->ctx,
+			       ks_fail(copy->ctx, KS_ELOSSY, "the label \"%s\" cannot be had in %s; it would be \"%s\"",
+				       shown, target, becomes),
+			       "leave out --strict, or name another label: %s#LABEL", target);
+	ks_notice(copy->ctx, KS_ELOSSY, target, "", "the label \"%s\" becomes \"%s\"", shown, becomes);
+	return 0;
+}
+
+/* A label that does not fit becomes one that does, and not that of anything else. */
+static int fit_label(struct ks_bytes *label, struct copy *copy, const struct ks_entry *entry)
+{
+	struct ks_bytes fitting = ks_label_in(copy->to->engine, copy->scratch, *label);
+	struct ks_item *bare = entry->certificate ? entry->certificate : ks_entry_head(entry);
+	const struct ks_entry *have;
+	int rc = 0;
+
+	if (!label->size || ks_bytes_equal(fitting, *label))
+		return 0;
+	if (copy->wish->label)
+		return ks_label_check(copy->ctx, copy->to->engine, *label);
+	have = entry_labelled(copy, fitting);
+	if (!(have && same_entry(have, entry)) && ks_labels_taken(copy->labels, fitting)) {
+		bare = ks_set_copy(copy->scratch, bare);
+		if (!bare)
+			return ks_nomem(copy->ctx);
+		bare->label = *label;
+		rc = ks_labels_choose(&fitting, copy->labels, bare, copy->scratch);
+	}
+	if (rc == 0)
+		rc = fitting.data ? tell_label(copy, *label, fitting) : ks_nomem(copy->ctx);
+	if (rc == 0)
+		*label = fitting;
+	return rc;
+}
+
+static bool is_there_alike(const struct copy *copy, const struct ks_entry *entry)
+{
+	return entry->certificate && !entry->key && (copy->to->engine->can & KS_TRUSTS_ALL) &&
+	       has_certificate(copy, entry->certificate);
+}
+
 static int copy_entry(struct copy *copy, const struct ks_entry *entry, bool only)
 {
 	unsigned char made[KS_SHA256];
@@ -340,8 +453,12 @@ static int copy_entry(struct copy *copy, const struct ks_entry *entry, bool only
 	const char *why = NULL;
 	size_t put_count = 0;
 	bool done;
-	int rc;
+	int rc = fit_label(&naming.label, copy, entry);
 
+	if (rc < 0)
+		return rc;
+	if (is_there_alike(copy, entry))
+		return 0;
 	if (naming.label.size && (copy->to->engine->can & KS_CAN_LABELS)) {
 		rc = make_room(&done, copy, entry, naming.label);
 		if (rc < 0 || done)
@@ -359,19 +476,28 @@ static int copy_entry(struct copy *copy, const struct ks_entry *entry, bool only
 	return entry->key && put_count ? put_chain(copy, entry) : 0;
 }
 
+/* Where a certificate is there once, those with a label of their own come before those that are there for a key's sake. */
 static int copy_all(struct copy *copy)
 {
 	const struct ks_entries *entries;
+	bool apart = copy->to->engine->can & KS_TRUSTS_ALL;
 	int rc = ks_store_entries(&entries, copy->from);
 
-	for (size_t i = 0; rc == 0 && i < entries->count; i++)
-		rc = copy_entry(copy, &entries->entries[i], entries->count == 1);
+	for (int turn = apart ? 0 : 1; rc == 0 && turn < 2; turn++) {
+		for (size_t i = 0; rc == 0 && i < entries->count; i++) {
+			const struct ks_entry *entry = &entries->entries[i];
+
+			if (!apart || (entry->key != NULL) == (turn == 1))
+				rc = copy_entry(copy, entry, entries->count == 1);
+		}
+	}
 	return rc;
 }
 
 int ks_copy_plan(struct ks_plan **out, struct ks_store *from, const struct ks_entry *entry, struct ks_store *to,
 		 const struct ks_copy_wish *wish)
 {
+	ks_auto(labels) labels = NULL;
 	ks_auto(set) scratch = NULL;
 	ks_auto(plan) plan = NULL;
 	struct copy copy = { .ctx = to->ctx, .from = from, .to = to, .wish = wish, .same_format = from->engine == to->engine };
@@ -383,8 +509,11 @@ int ks_copy_plan(struct ks_plan **out, struct ks_store *from, const struct ks_en
 		rc = ks_set_new(&scratch, to->ctx);
 	if (rc == 0)
 		rc = ks_plan_new(&plan, to->ctx, to->items);
+	if (rc == 0)
+		rc = ks_labels_new(&labels, to->ctx, to->items, to->engine);
 	if (rc < 0)
 		return rc;
+	copy.labels = labels;
 	copy.scratch = scratch;
 	copy.plan = plan;
 	rc = survey(&copy);
@@ -394,6 +523,7 @@ int ks_copy_plan(struct ks_plan **out, struct ks_store *from, const struct ks_en
 	free(copy.by_label);
 	if (rc < 0)
 		return rc;
+	tell_trust(&copy);
 	if (copy.labels_lost)
 		ks_notice(to->ctx, KS_ELOSSY, ks_where_text(to->where), "", "labels are not kept: that kind of store has none");
 	*out = ks_take(plan);
@@ -447,6 +577,8 @@ int ks_rename_plan(struct ks_plan **out, struct ks_store *store, const struct ks
 		rc = ks_store_entries(&entries, store);
 	if (rc == 0 && !*label)
 		rc = ks_fail(store->ctx, KS_EUSAGE, "an empty label would make the entry hard to find");
+	if (rc == 0)
+		rc = ks_label_check(store->ctx, store->engine, naming.label);
 	for (size_t i = 0; rc == 0 && i < entries->count; i++) {
 		if (ks_entry_head(&entries->entries[i]) != ks_entry_head(entry) &&
 		    ks_bytes_equal(ks_entry_label(&entries->entries[i]), naming.label))

@@ -3,6 +3,8 @@
  * Making a key pair: a device makes it itself; for a file it is made here and put by a plan, like anything else.
  */
 #include "generate.h"
+#include "label.h"
+#include "text.h"
 
 #include "file/key.h"
 
@@ -195,6 +197,20 @@ static int uses_outside(struct ks_store *store, const struct ks_generate *wish)
 	return 0;
 }
 
+/* Formats that pair a key and its certificate in one record have no place for a key that waits for one. */
+static int has_place(struct ks_store *store)
+{
+	ks_auto_mem char *word = ks_text_word(ks_where_text(store->where));
+
+	if (!(store->engine->can & KS_WANTS_CERTIFICATE))
+		return 0;
+	return ks_hint(store->ctx,
+		       ks_fail(store->ctx, KS_EUNABLE, "%s: an %s holds a private key only beside its certificate",
+			       ks_where_text(store->where), store->engine->title),
+		       "make both in a p12: store (keystow enroll p12:NEW.p12#LABEL), then keystow copy p12:NEW.p12 %s",
+		       word ? word : "kdb:KEY.kdb");
+}
+
 static int generate_outside(struct ks_item **out, struct ks_store *store, const struct ks_generate *wish,
 			    struct ks_item *replaced)
 {
@@ -204,6 +220,10 @@ static int generate_outside(struct ks_item **out, struct ks_store *store, const 
 	struct ks_item *found;
 	int rc = ks_store_able(store, KS_CAN_KEYS | KS_CAN_WRITE);
 
+	if (rc == 0)
+		rc = has_place(store);
+	if (rc == 0)
+		rc = ks_label_check(store->ctx, store->engine, wish->label);
 	if (rc == 0)
 		rc = uses_outside(store, wish);
 	if (rc == 0)

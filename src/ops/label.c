@@ -16,6 +16,7 @@
 
 struct ks_labels {
 	struct ks_ctx *ctx;
+	const struct ks_engine *engine;
 	void *root;
 };
 
@@ -67,13 +68,14 @@ bool ks_labels_taken(const struct ks_labels *labels, struct ks_bytes label)
 	return !folded || tfind(folded, &labels->root, folded_order) != NULL;
 }
 
-int ks_labels_new(struct ks_labels **out, struct ks_ctx *ctx, const struct ks_set *set)
+int ks_labels_new(struct ks_labels **out, struct ks_ctx *ctx, const struct ks_set *set, const struct ks_engine *engine)
 {
 	ks_auto(labels) labels = calloc(1, sizeof(*labels));
 
 	if (!labels)
 		return ks_nomem(ctx);
 	labels->ctx = ctx;
+	labels->engine = engine;
 	for (size_t i = 0; set && i < ks_set_count(set); i++) {
 		struct ks_bytes label = ks_set_at(set, i)->label;
 
@@ -125,9 +127,10 @@ int ks_labels_choose(struct ks_bytes *out, struct ks_labels *labels, struct ks_i
 {
 	ks_auto_mem char *stem = NULL;
 	char digits[2 * KS_SHA256 + 1];
+	struct ks_bytes own = ks_label_in(labels->engine, keep, certificate->label);
 
-	if (certificate->label.size && !ks_labels_taken(labels, certificate->label)) {
-		*out = certificate->label;
+	if (own.size && !ks_labels_taken(labels, own)) {
+		*out = own;
 		return ks_labels_take(labels, *out);
 	}
 	stem = stem_of(certificate);
@@ -135,16 +138,49 @@ int ks_labels_choose(struct ks_bytes *out, struct ks_labels *labels, struct ks_i
 		return ks_nomem(labels->ctx);
 	ks_hex(digits, KS_BYTES(ks_item_sha256(certificate), KS_SHA256));
 	for (int shown = 8; shown <= 2 * KS_SHA256; shown += 8) {
-		const char *label = ks_set_text(keep, "%.*s %.*s", shortened(stem), stem, shown, digits);
+		const char *text = ks_set_text(keep, "%.*s %.*s", shortened(stem), stem, shown, digits);
+		struct ks_bytes label = text ? ks_label_in(labels->engine, keep, ks_bytes_of(text)) : KS_NONE;
 
-		if (!label)
+		if (!label.data)
 			return ks_nomem(labels->ctx);
-		if (!ks_labels_taken(labels, ks_bytes_of(label))) {
-			*out = ks_bytes_of(label);
+		if (!ks_labels_taken(labels, label)) {
+			*out = label;
 			return ks_labels_take(labels, *out);
 		}
 	}
 	return ks_hint(labels->ctx,
 		       ks_fail(labels->ctx, KS_EEXISTS, "every label for certificate %s is taken", digits),
 		       "rename the entry that carries its digest as label");
+}
+
+/* ---- what fits ---- */
+
+struct ks_bytes ks_label_in(const struct ks_engine *engine, struct ks_set *keep, struct ks_bytes label)
+{
+	if (!label.size || !engine || !engine->codec || !engine->codec->label)
+		return label;
+	return engine->codec->label(keep, label);
+}
+
+int ks_label_check(struct ks_ctx *ctx, const struct ks_engine *engine, struct ks_bytes label)
+{
+	ks_auto(set) keep = NULL;
+	ks_auto_mem char *shown = NULL;
+	ks_auto_mem char *nearest = NULL;
+	struct ks_bytes fitting;
+	int rc = ks_set_new(&keep, ctx);
+
+	if (rc < 0)
+		return rc;
+	fitting = ks_label_in(engine, keep, label);
+	if (ks_bytes_equal(fitting, label))
+		return 0;
+	shown = ks_text_show(label);
+	nearest = fitting.data ? ks_text_show(fitting) : NULL;
+	if (!shown || !nearest)
+		return ks_nomem(ctx);
+	return ks_hint(
+		ctx,
+		ks_fail(ctx, KS_ELOSSY, "the label \"%s\" has characters that a %s cannot hold", shown, engine->title),
+		"\"%s\" would fit", nearest);
 }

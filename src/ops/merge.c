@@ -346,7 +346,7 @@ int ks_merge_decide(struct ks_plan **out, struct ks_record **remember_out, const
 	ks_auto(plan) plan = NULL;
 	ks_auto(record) record = NULL;
 	struct merge merge = { .view = view, .bundle = bundle, .wish = wish };
-	int rc = ks_labels_new(&labels, view->ctx, view->items);
+	int rc = ks_labels_new(&labels, view->ctx, view->items, view->engine);
 
 	if (rc == 0)
 		rc = ks_plan_new(&plan, view->ctx, view->items);
@@ -387,7 +387,12 @@ static int read_record(struct ks_record **out, bool *stale, struct ks_store *sto
 static int plan_with_record(struct ks_plan **out, struct ks_record **remember_out, struct ks_record **last,
 			    struct ks_store *store, const struct ks_bundle *bundle, const struct ks_merge_wish *wish)
 {
-	struct ks_merge_view view = { .ctx = store->ctx, .store = ks_where_text(store->where), .can = store->engine->can };
+	struct ks_merge_view view = {
+		.ctx = store->ctx,
+		.store = ks_where_text(store->where),
+		.can = store->engine->can,
+		.engine = store->engine,
+	};
 	int rc = ks_store_able(store, KS_CAN_WRITE);
 
 	if (rc == 0)

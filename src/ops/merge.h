@@ -33,6 +33,7 @@ struct ks_merge_view {
 	struct ks_ctx *ctx;
 	const char *store;			/* as the user named it */
 	unsigned can;				/* enum ks_can of the store */
+	const struct ks_engine *engine;		/* decides which labels fit; NULL = all do */
 	struct ks_set *items;
 	const struct ks_entries *entries;	/* of `items` */
 	const struct ks_record *record;		/* of the last merge; NULL = none */

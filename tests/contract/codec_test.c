@@ -76,6 +76,8 @@ static void dress(struct ks_item *item, const struct ks_engine *row, unsigned ch
 		item->id = ks_set_bytes(item->set, &id, 1);
 	if (!(row->can & KS_CAN_LABELS))
 		item->label = KS_NONE;
+	if (row->codec->label && item->label.data)
+		item->label = row->codec->label(item->set, item->label);
 	if ((row->can & KS_CAN_ANCHORS) && item->kind == KS_CERTIFICATE)
 		item->trust.trusted = KS_FOR_ANY;
 }
@@ -88,6 +90,8 @@ static struct ks_set *full_set(const struct ks_engine *row)
 	assert_int_equal(ks_set_new(&set, bench.ctx), 0);
 	if (row->can & KS_CAN_KEYS)
 		dress(bench_key(set, "my key"), row, 1);
+	if (row->can & KS_WANTS_CERTIFICATE)
+		bench_certificate_of(ks_set_at(set, 0), "CN=my key", "my key");
 	if (ks_set_count(set) && !(row->can & KS_CAN_MANY))
 		return set;
 	dress(bench_certificate(set, "CN=one", "one"), row, 2);

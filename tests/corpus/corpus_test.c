@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every PKCS#12, PEM, DER, PKCS#7, request and CRL record of the corpus: its type is found by content, and it gives
- * the counts or the refusal that the manifest expects. One TAP line a file. Keys whose password is known are opened.
+ * Every PKCS#12, key database, stash, PEM, DER, PKCS#7, request and CRL record of the corpus: its type is found by content,
+ * and it gives the counts or the refusal that the manifest expects; a stash the password. One TAP line a file. Keys whose password is known are opened.
  */
 #include "trial.h"
 
 #include "entry.h"
+#include "file/stash.h"
+#include "secret.h"
 #include "text.h"
 
 #include <jansson.h>
@@ -14,7 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const formats[] = { "pkcs12", "pem_der", "pem", "openssl_trusted", "pkcs7", "csr", "crl" };
+static const char *const formats[] = { "pkcs12",          "kdb",   "sth", "pem_der", "pem",
+				       "openssl_trusted", "pkcs7", "csr", "crl" };
 
 static char *joined(const char *folder, const char *name)
 {
@@ -126,7 +129,9 @@ static bool counts_fit(const json_t *record, const struct outcome *outcome)
 {
 	return count_fits(record, "keys", outcome->counts.keys) &&
 	       count_fits(record, "certs", outcome->counts.certificates) &&
-	       count_fits(record, "secret", outcome->counts.secret_keys);
+	       count_fits(record, "secret", outcome->counts.secret_keys) &&
+	       (strcmp(text_of(record, "format"), "kdb") != 0 ||
+		count_fits(record, "trusted", outcome->counts.anchors));
 }
 
 static bool fits(const json_t *record, const struct outcome *outcome)
@@ -164,6 +169,19 @@ static bool digest_fits(const json_t *record, struct ks_bytes bytes)
 	return strcmp(hex, text_of(record, "sha256")) == 0;
 }
 
+/* A stash is no store: it gives a password. */
+static bool stash_fits(struct outcome *out, struct ks_ctx *ctx, struct ks_buffer *file, const json_t *record)
+{
+	ks_auto(secret) secret = NULL;
+
+	if (ks_secret_new(&secret, ctx) < 0)
+		abort();
+	out->status = ks_stash_open(secret, ctx, ks_buffer_bytes(file));
+	snprintf(out->words, sizeof(out->words), "%s", ks_ctx_text(ctx));
+	ks_buffer_free(file);
+	return out->status == 0 && strcmp(ks_secret_bytes(secret), text_of(record, "stashed_password")) == 0;
+}
+
 static int number, failures;
 
 static void judge(const char *folder, const json_t *record)
@@ -184,8 +202,12 @@ static void judge(const char *folder, const json_t *record)
 	}
 	if (ks_ctx_new(&ctx, NULL) < 0)
 		abort();
-	look(&outcome, ctx, file, text_of(record, "password"));
-	good = fits(record, &outcome);
+	if (strcmp(text_of(record, "format"), "sth") == 0) {
+		good = stash_fits(&outcome, ctx, file, record);
+	} else {
+		look(&outcome, ctx, file, text_of(record, "password"));
+		good = fits(record, &outcome);
+	}
 	printf("%s %d - %s\n", good ? "ok" : "not ok", number, name);
 	if (!good || outcome.status < 0 || outcome.key_status < 0)
 		printf("# expected %s; got status %d, key %d, %zu keys, %zu certificates, %zu secret keys, %zu "

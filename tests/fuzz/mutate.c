@@ -10,6 +10,7 @@
  */
 #include "trial.h"
 
+#include "file/kdb.h"
 #include "file/pem_scan.h"
 
 #include <signal.h>
@@ -29,6 +30,11 @@ static const struct sample {
 	{ "der-clear-key.der", false },
 	{ "der-request.der", false },
 	{ "der-sealed-key.der", false },
+	{ "kdb-crls.crl", true },
+	{ "kdb-every-kind-of-record.kdb", true },
+	{ "kdb-requests.rdb", true },
+	{ "kdb-signer-and-personal.kdb", true },
+	{ "kdb-version-4.kdb", true },
 	{ "p12-ber-in-pieces.p12", true },
 	{ "p12-clear-key-in-an-encrypted-part.p12", true },
 	{ "p12-encrypted-without-mac.p12", false },
@@ -166,11 +172,37 @@ static bool damage_inside(struct ks_buffer *out, struct ks_bytes pem)
 	return found;
 }
 
-static struct ks_buffer *mutant_of(const struct ks_buffer *sample, bool pem)
+/* Key databases: what is behind the HMACs is damaged, and these made again, for otherwise nothing damaged is ever written. */
+static bool damage_under_mac(struct ks_buffer *out, struct ks_bytes database, struct ks_ctx *ctx,
+			     const struct ks_secret *secret)
+{
+	const size_t mac = database.data[2] == 6 ? 48 : 20, start = KS_KDB_HEAD + 2 * mac;
+	const char *digest = mac == 48 ? "SHA384" : "SHA1";
+	ks_auto(buffer) slots = ks_buffer_new(database.size * 2);
+
+	ks_buffer_put(slots, database.data + start, database.size - start);
+	damage(slots);
+	if (!ks_buffer_room(slots, database.size))
+		return false;
+	slots->size = database.size - start;
+	ks_buffer_put(out, database.data, start);
+	ks_buffer_put(out, slots->data, slots->size);
+	return ks_kdb_mac(out->data + KS_KDB_HEAD, ctx, digest, secret, KS_BYTES(out->data, KS_KDB_HEAD), KS_NONE) ==
+		       0 &&
+	       ks_kdb_mac(out->data + KS_KDB_HEAD + mac, ctx, digest, secret, KS_BYTES(out->data, KS_KDB_HEAD + mac),
+			  ks_buffer_bytes(slots)) == 0;
+}
+
+/* *sound: its integrity is in order, whatever it holds. */
+static struct ks_buffer *mutant_of(bool *sound, const struct ks_buffer *sample, const struct ks_codec *codec,
+				   struct ks_ctx *ctx, const struct ks_secret *secret)
 {
 	struct ks_buffer *mutant = ks_buffer_new(sample->size * 2 + 65536);
 
-	if (pem && roll(2) && damage_inside(mutant, ks_buffer_bytes(sample)))
+	*sound = codec == &ks_codec_kdb && roll(2);
+	if (*sound && damage_under_mac(mutant, ks_buffer_bytes(sample), ctx, secret))
+		return mutant;
+	if (codec == &ks_codec_pem && roll(2) && damage_inside(mutant, ks_buffer_bytes(sample)))
 		return mutant;
 	mutant->size = 0;
 	ks_buffer_put(mutant, sample->data, sample->size);
@@ -265,13 +297,14 @@ static const char *run_sample(const struct sample *sample, unsigned count, uint6
 		ks_auto(buffer) mutant = NULL;
 		struct trial trial;
 		double start;
+		bool sound;
 
 		dice = seed ^ ((uint64_t)n + 1) * 0x9e3779b97f4a7c15ULL;
-		mutant = mutant_of(bytes, codec == &ks_codec_pem);
 		if (n % MUTANTS_A_CONTEXT == MUTANTS_A_CONTEXT - 1) {
 			end_context(ctx, ks_take(secret));
 			ctx = fresh_context(&secret);
 		}
+		mutant = mutant_of(&sound, bytes, codec, ctx, secret);
 		running_number = n;
 		alarm(SAFETY_STOP);
 		start = now();
@@ -279,7 +312,7 @@ static const char *run_sample(const struct sample *sample, unsigned count, uint6
 		if (now() - start > *slowest)
 			*slowest = now() - start;
 		*accepted += trial.status == 0;
-		wrong = judge(sample, &good, &trial);
+		wrong = sound ? trial.broken : judge(sample, &good, &trial);
 	}
 	alarm(0);
 	end_context(ctx, secret);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static const struct ks_codec *const codecs[] = { &ks_codec_pkcs12, &ks_codec_pem, &ks_codec_der, &ks_codec_pkcs7 };
+static const struct ks_codec *const codecs[] = { &ks_codec_pkcs12, &ks_codec_kdb, &ks_codec_pem, &ks_codec_der, &ks_codec_pkcs7 };
 
 const struct ks_codec *trial_codec(struct ks_bytes bytes)
 {

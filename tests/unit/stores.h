@@ -110,4 +110,24 @@ static inline struct ks_item *bench_key(struct ks_set *set, const char *label)
 	return item;
 }
 
+/* The certificate of a key in its set, signed by itself. */
+static inline struct ks_item *bench_certificate_of(struct ks_item *key, const char *subject, const char *label)
+{
+	struct ks_set *set = key->set;
+	struct ks_ctx *ctx = ks_set_ctx(set);
+	ks_auto_ssl(EVP_PKEY) pair = NULL;
+	struct ks_buffer *der;
+	struct ks_item *item;
+
+	assert_int_equal(ks_item_pkey(&pair, key, ctx), 0);
+	der = made_certificate(ctx, &(struct made){ .subject = subject, .key = pair });
+	item = ks_set_add(set, KS_CERTIFICATE);
+	assert_non_null(der);
+	item->der = ks_buffer_bytes(der);
+	assert_int_equal(ks_set_own(set, der), 0);
+	if (label)
+		item->label = ks_set_bytes(set, label, strlen(label));
+	return item;
+}
+
 #endif
