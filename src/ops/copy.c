@@ -27,7 +27,7 @@ struct copy {
 	struct ks_plan *plan;
 	bool same_format;
 	bool labels_lost;
-	size_t newly_trusted;
+	size_t newly_trusted, marks_lost;
 };
 
 /* ---- what the target cannot hold ---- */
@@ -260,11 +260,18 @@ static void settle_trust(const char **why, struct copy *copy, struct ks_item *ba
 		*why = "it is distrusted, and that kind of store would trust it";
 	else if (signer && !(trust.trusted & KS_FOR_ANY) && copy->wish->strict)
 		*why = "that kind of store would trust it for every purpose";
+	else if (!signer && trust.trusted && copy->wish->strict)
+		*why = "that kind of store marks no certificate as trusted that stands with its key";
 	copy->newly_trusted += signer && !*why && !(trust.trusted & KS_FOR_ANY);
+	copy->marks_lost += !signer && trust.trusted;
 }
 
 static void tell_trust(const struct copy *copy)
 {
+	if (copy->marks_lost)
+		ks_notice(copy->ctx, KS_ELOSSY, ks_where_text(copy->to->where), "",
+			  "%zu certificate%s not marked as trusted there, because a key stands with %s", copy->marks_lost,
+			  copy->marks_lost == 1 ? " is" : "s are", copy->marks_lost == 1 ? "it" : "them");
 	if (copy->newly_trusted)
 		ks_notice(
 			copy->ctx, KS_ELOSSY, ks_where_text(copy->to->where), "remove those that are not to be trusted",
@@ -480,7 +487,7 @@ static int copy_entry(struct copy *copy, const struct ks_entry *entry, bool only
 static int copy_all(struct copy *copy)
 {
 	const struct ks_entries *entries;
-	bool apart = copy->to->engine->can & KS_TRUSTS_ALL;
+	bool apart = (copy->to->engine->can | copy->from->engine->can) & KS_TRUSTS_ALL;
 	int rc = ks_store_entries(&entries, copy->from);
 
 	for (int turn = apart ? 0 : 1; rc == 0 && turn < 2; turn++) {

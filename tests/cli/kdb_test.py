@@ -127,6 +127,20 @@ def issuers_that_become_trusted_are_told(story):
     assert sorted(kinds.values()) == ["anchor", "private-key"], kinds
     story.fails(6, 602, "copy", "p12:a.p12", "kdb:b.kdb?pin-source=file:b.pin", *A, "--strict")
     story.ok("verify", "kdb:a.kdb#web", *B)
+    story.ok("copy", "kdb:a.kdb", "p12:back.p12?pin-source=file:a.pin", *B)
+    counts = story.ok("list", "p12:back.p12", *A, "--json").json()["stores"][0]["counts"]
+    assert (counts["certificates"], counts["anchors"]) == (2, 1), counts
+
+
+@claim
+def a_key_with_a_trusted_certificate_of_its_own_loses_that_mark_aloud(story):
+    story.tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k", "-out", "c",
+               "-subj", "/CN=self")
+    trusted = story.tool("openssl", "x509", "-in", "c", "-trustout", "-addtrust", "serverAuth", "-setalias", "self")
+    story.write("both.pem", story.read("k") + trusted.encode())
+    said = story.ok("copy", "pem:both.pem", "kdb:a.kdb?pin-source=file:a.pin")
+    assert "1 certificate is not marked as trusted there" in said.err, said
+    story.fails(6, 602, "copy", "pem:both.pem", "kdb:b.kdb?pin-source=file:a.pin", "--strict")
 
 
 @claim
