@@ -10,6 +10,9 @@
 #include "certificate.h"
 #include "lookup.h"
 
+#include <stdio.h>
+#include <string.h>
+
 struct install {
 	struct ks_ctx *ctx;
 	struct ks_store *store;
@@ -79,20 +82,41 @@ static int take_chain(struct install *install, struct ks_item *item)
 	return ks_plan_add(install->plan, item, &naming, "completes the chain");
 }
 
+/* "; 2 keys could not be looked at" and why, or nothing. */
+static char *unread_told(const struct ks_unread *unread)
+{
+	char *text = NULL;
+
+	if (!unread->count)
+		return strdup("");
+	return asprintf(&text, "; %zu %s could not be looked at%s: %s", unread->count,
+			unread->count == 1 ? "key" : "keys", unread->count == 1 ? "" : ", the first", unread->why) < 0
+		       ? NULL
+		       : text;
+}
+
+/* A password that is missing is the first thing to do: with it the answer may be another. */
 static int fits_nothing(struct install *install)
 {
+	const struct ks_unread *unread = ks_lookup_unread(install->lookup);
+	bool sealed = unread->status == KS_EPASSWORD || unread->status == KS_ENOSECRET;
+	int status = sealed ? unread->status : KS_EMISMATCH;
 	ks_auto_mem char *named = install->stranger ? ks_item_named(install->stranger) : NULL;
+	ks_auto_mem char *others = unread_told(unread);
 	const char *where = ks_where_text(install->store->where);
 
+	if (!others)
+		return ks_nomem(install->ctx);
 	if (!install->stranger)
 		return ks_hint(install->ctx,
-			       ks_fail(install->ctx, KS_EMISMATCH,
-				       "there is no certificate for a key of %s in what is to be installed", where),
-			       "keystow list shows what is in the file");
+			       ks_fail(install->ctx, status,
+				       "there is no certificate for a key of %s in what is to be installed%s", where,
+				       others),
+			       "%s", sealed ? unread->hint : "keystow list shows what is in the file");
 	return ks_hint(install->ctx,
-		       ks_fail(install->ctx, KS_EMISMATCH, "no private key in %s belongs to the %s", where,
-			       named ? named : "certificate"),
-		       "keystow find shows in which store its key lives");
+		       ks_fail(install->ctx, status, "no private key in %s belongs to the %s%s", where,
+			       named ? named : "certificate", others),
+		       "%s", sealed ? unread->hint : "keystow find shows in which store its key lives");
 }
 
 static void say_stranger(struct install *install)

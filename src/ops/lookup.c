@@ -19,6 +19,7 @@ struct ks_lookup {
 	size_t labelled_count;
 	struct by_key *certificates, *keys;
 	size_t certificate_count, key_count;
+	struct ks_unread unread;
 };
 
 static int label_order(const void *a, const void *b)
@@ -50,6 +51,28 @@ int ks_key_spki(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key)
 	return 0;
 }
 
+/* A trouble of this one key; the token, the PIN, or memory would be everyone's. */
+static bool of_one_key(int status)
+{
+	return status == KS_EUNABLE || status == KS_EPASSWORD || status == KS_ENOSECRET || status == KS_EALGORITHM ||
+	       status == KS_EDAMAGED || status == KS_EFORMAT || status == KS_ELIMIT;
+}
+
+static int leave_unread(struct ks_unread *unread, struct ks_ctx *ctx, int status)
+{
+	if (!of_one_key(status))
+		return status;
+	if (unread->count++ == 0) {
+		unread->status = status;
+		unread->why = strdup(ks_ctx_text(ctx));
+		unread->hint = strdup(ks_ctx_hint(ctx));
+		if (!unread->why || !unread->hint)
+			return ks_nomem(ctx);
+	}
+	ks_forgive(ctx);
+	return 0;
+}
+
 static int take_key(struct ks_lookup *lookup, struct ks_ctx *ctx, struct ks_item *item, bool keys_too)
 {
 	ks_auto(buffer) spki = NULL;
@@ -60,7 +83,7 @@ static int take_key(struct ks_lookup *lookup, struct ks_ctx *ctx, struct ks_item
 		return 0;
 	rc = ks_key_spki(&spki, ctx, item);
 	if (rc < 0)
-		return rc;
+		return leave_unread(&lookup->unread, ctx, rc);
 	lookup->keys[lookup->key_count].item = item;
 	ks_sha256(lookup->keys[lookup->key_count++].spki, ks_buffer_bytes(spki));
 	return 0;
@@ -114,6 +137,8 @@ void ks_lookup_free(struct ks_lookup *lookup)
 	free(lookup->labelled);
 	free(lookup->certificates);
 	free(lookup->keys);
+	free(lookup->unread.why);
+	free(lookup->unread.hint);
 	free(lookup);
 }
 
@@ -177,4 +202,9 @@ struct ks_item *ks_lookup_same(const struct ks_lookup *lookup, struct ks_bytes c
 			break;
 	}
 	return item;
+}
+
+const struct ks_unread *ks_lookup_unread(const struct ks_lookup *lookup)
+{
+	return &lookup->unread;
 }

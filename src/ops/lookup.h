@@ -11,7 +11,10 @@
 
 struct ks_lookup;
 
-/* `keys_too`: private keys are found by public key as well, which may open each of them. */
+/*
+ * `keys_too`: private keys are found by public key as well, which may open each of them. A key that does not tell its public half,
+ * or is sealed with another password, is not found so, and counted. Only what is no single key's trouble is a failure.
+ */
 int ks_lookup_new(struct ks_lookup **out, struct ks_store *store, bool keys_too);
 void ks_lookup_free(struct ks_lookup *lookup);
 KS_FREES(lookup)
@@ -24,6 +27,14 @@ struct ks_item *ks_lookup_key_of(const struct ks_lookup *lookup, struct ks_bytes
 struct ks_item *ks_lookup_certificate(const struct ks_lookup *lookup, struct ks_bytes spki, size_t n);
 /* The certificate with exactly that DER, or NULL. */
 struct ks_item *ks_lookup_same(const struct ks_lookup *lookup, struct ks_bytes certificate);
+
+/* Keys whose public half is not known. */
+struct ks_unread {
+	size_t count;
+	int status; /* why, of the first; with its words and what to do next */
+	char *why, *hint;
+};
+const struct ks_unread *ks_lookup_unread(const struct ks_lookup *lookup);
 
 /* The public half of a private key item as SubjectPublicKeyInfo, wherever it can be learned. */
 int ks_key_spki(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_item *key);

@@ -264,6 +264,27 @@ def token_bench_fails_in_words(story):
     story.fails(3, 303, "token", "bench", "pkcs11:token=absent", *P)
 
 
+def keypair(story, label, *more):
+    story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "--login", "--pin", PIN, "--keypairgen", "--key-type",
+               "EC:prime256v1", "--label", label, *more)
+
+
+@claim
+def install_minds_no_key_that_tells_no_public_half(story):
+    token = story.token()
+    for label in ("mute", "dumb"):
+        keypair(story, label)
+    story.ca()
+    story.openssl_key("stranger", "/CN=stranger")
+    refused = story.fails(6, 601, "install", "stranger.crt", token, *P)
+    assert "; 2 keys could not be looked at, the first: " in refused.err and "public" in refused.err, refused
+    story.ok("generate", f"{token};object=web", *P)
+    story.ok("request", f"{token};object=web", *P, "--subject", "CN=web", "-o", "web.csr")
+    story.ok("ca", "sign", "web.csr", "--ca", "ca", "--profile", "client", "-o", "web.pem")
+    story.ok("install", "web.pem", token, *P)
+    assert "CN=web" in objects(story)
+
+
 # ---- other programs ----
 
 
