@@ -15,45 +15,46 @@
 
 #define SESSIONS 32 /* as many are opened at once; servers want no more */
 
-/* ---- findings ---- */
+/* ---- observations ---- */
 
-void ks_findings_clear(struct ks_findings *findings)
+void ks_observations_clear(struct ks_observations *observations)
 {
-	for (size_t i = 0; i < findings->count; i++) {
-		free(findings->list[i].text);
-		free(findings->list[i].next);
+	for (size_t i = 0; i < observations->count; i++) {
+		free(observations->list[i].text);
+		free(observations->list[i].next);
 	}
-	free(findings->list);
-	*findings = (struct ks_findings){ 0 };
+	free(observations->list);
+	*observations = (struct ks_observations){ 0 };
 }
 
-int ks_finding_add(struct ks_findings *findings, enum ks_level level, const char *check, const char *next, const char *format,
-		   ...)
+int ks_observation_add(struct ks_observations *observations, enum ks_level level, const char *check, const char *next,
+		       const char *format, ...)
 {
-	struct ks_finding finding = { .level = level, .check = check };
+	struct ks_observation observation = { .level = level, .check = check };
 	va_list values;
 	int size;
 
 	va_start(values, format);
-	size = vasprintf(&finding.text, format, values);
+	size = vasprintf(&observation.text, format, values);
 	va_end(values);
 	if (size < 0)
 		return KS_ENOMEM;
-	finding.next = next ? strdup(next) : NULL;
-	if ((next && !finding.next) ||
-	    ks_array_grow(&findings->list, &findings->capacity, findings->count + 1, sizeof(finding)) < 0) {
-		free(finding.text);
-		free(finding.next);
+	observation.next = next ? strdup(next) : NULL;
+	if ((next && !observation.next) || ks_array_grow(&observations->list, &observations->capacity,
+							 observations->count + 1, sizeof(observation)) < 0) {
+		free(observation.text);
+		free(observation.next);
 		return KS_ENOMEM;
 	}
-	findings->list[findings->count++] = finding;
+	observations->list[observations->count++] = observation;
 	return 0;
 }
 
-int ks_finding_failure(struct ks_findings *findings, enum ks_level level, const char *check, struct ks_ctx *ctx, const char *what)
+int ks_observation_failure(struct ks_observations *observations, enum ks_level level, const char *check,
+			   struct ks_ctx *ctx, const char *what)
 {
 	const char *next = ks_ctx_hint(ctx);
-	int rc = ks_finding_add(findings, level, check, *next ? next : NULL, "%s: %s", what, ks_ctx_text(ctx));
+	int rc = ks_observation_add(observations, level, check, *next ? next : NULL, "%s: %s", what, ks_ctx_text(ctx));
 
 	ks_forgive(ctx);
 	return rc;
@@ -61,7 +62,7 @@ int ks_finding_failure(struct ks_findings *findings, enum ks_level level, const 
 
 /* ---- the device ---- */
 
-static int module_told(struct ks_findings *into, const struct ks_p11_token *token)
+static int module_told(struct ks_observations *into, const struct ks_p11_token *token)
 {
 	CK_INFO info = { 0 };
 	CK_RV rv = ks_p11_info(&token->on, &info);
@@ -69,14 +70,15 @@ static int module_told(struct ks_findings *into, const struct ks_p11_token *toke
 	ks_auto_mem char *title = ks_p11_field(info.libraryDescription, sizeof(info.libraryDescription));
 
 	if (rv != CKR_OK)
-		return ks_finding_add(into, KS_CARE, "module", NULL, "%s does not describe itself: %s",
-				      token->on.module->shown, ks_p11_code_name(rv) ? ks_p11_code_name(rv) : "?");
-	return ks_finding_add(into, KS_FACT, "module", NULL, "%s: %s, %s %u.%u, Cryptoki %u.%u", token->on.module->shown,
-			      maker ? maker : "", title ? title : "", info.libraryVersion.major,
-			      info.libraryVersion.minor, info.cryptokiVersion.major, info.cryptokiVersion.minor);
+		return ks_observation_add(into, KS_CARE, "module", NULL, "%s does not describe itself: %s",
+					  token->on.module->shown, ks_p11_code_name(rv) ? ks_p11_code_name(rv) : "?");
+	return ks_observation_add(into, KS_FACT, "module", NULL, "%s: %s, %s %u.%u, Cryptoki %u.%u",
+				  token->on.module->shown, maker ? maker : "", title ? title : "",
+				  info.libraryVersion.major, info.libraryVersion.minor, info.cryptokiVersion.major,
+				  info.cryptokiVersion.minor);
 }
 
-static int pin_told(struct ks_findings *into, const struct ks_p11_token *token)
+static int pin_told(struct ks_observations *into, const struct ks_p11_token *token)
 {
 	static const struct {
 		CK_FLAGS flag;
@@ -90,21 +92,21 @@ static int pin_told(struct ks_findings *into, const struct ks_p11_token *token)
 		{ CKF_SO_PIN_FINAL_TRY, "one try is left for the security officer's PIN", "ask the officer before it is used" },
 	};
 	CK_FLAGS flags = token->info.flags;
-	int rc = ks_finding_add(into, KS_FACT, "PIN", NULL, "%lu to %lu characters%s%s", token->info.ulMinPinLen,
-				token->info.ulMaxPinLen,
-				flags & CKF_PROTECTED_AUTHENTICATION_PATH ? ", typed on the device" : "",
-				flags & CKF_LOGIN_REQUIRED ? "" : ", not needed for use");
+	int rc = ks_observation_add(into, KS_FACT, "PIN", NULL, "%lu to %lu characters%s%s", token->info.ulMinPinLen,
+				    token->info.ulMaxPinLen,
+				    flags & CKF_PROTECTED_AUTHENTICATION_PATH ? ", typed on the device" : "",
+				    flags & CKF_LOGIN_REQUIRED ? "" : ", not needed for use");
 
 	for (size_t i = 0; rc == 0 && i < sizeof(states) / sizeof(states[0]); i++) {
 		if (flags & states[i].flag)
-			rc = ks_finding_add(into, KS_CARE, "PIN", states[i].next, "%s", states[i].text);
+			rc = ks_observation_add(into, KS_CARE, "PIN", states[i].next, "%s", states[i].text);
 	}
 	if (rc == 0 && flags & CKF_LOGIN_REQUIRED && !(flags & CKF_USER_PIN_INITIALIZED))
-		rc = ks_finding_add(into, KS_CARE, "PIN", "keystow token pin --unblock", "no user PIN is set");
+		rc = ks_observation_add(into, KS_CARE, "PIN", "keystow token pin --unblock", "no user PIN is set");
 	return rc;
 }
 
-static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
+static int mechanisms_told(struct ks_observations *into, struct ks_p11_token *token)
 {
 	ks_auto_mem CK_MECHANISM_TYPE *types = NULL;
 	ks_auto(buffer) names = ks_buffer_new(KS_P11_MECHANISMS * 40);
@@ -113,7 +115,7 @@ static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
 	int rc = ks_p11_failed(token->ctx, &token->on, ks_p11_mechanisms(&token->on, token->slot, &types, &count));
 
 	if (rc < 0)
-		return ks_finding_failure(into, KS_CARE, "mechanisms", token->ctx, "not told");
+		return ks_observation_failure(into, KS_CARE, "mechanisms", token->ctx, "not told");
 	for (size_t i = 0; names && i < count; i++) {
 		const char *name = ks_p11_mechanism_name(types[i]);
 
@@ -122,16 +124,18 @@ static int mechanisms_told(struct ks_findings *into, struct ks_p11_token *token)
 		else
 			ks_buffer_format(names, " 0x%08lx", types[i]);
 	}
-	rc = ks_finding_add(into, KS_FACT, "mechanisms", NULL, "%zu:%s", count, names ? ks_buffer_string(names) : "");
+	rc = ks_observation_add(into, KS_FACT, "mechanisms", NULL, "%zu:%s", count,
+				names ? ks_buffer_string(names) : "");
 	if (rc < 0)
 		return rc;
 	if (ks_p11_capable_kinds(&kinds, token) < 0)
-		return ks_finding_failure(into, KS_CARE, "key pairs", token->ctx, "not told");
-	return ks_finding_add(into, *kinds ? KS_FINE : KS_CARE, "key pairs", *kinds ? NULL : "make keys in files and copy them",
-			      "lists %s", *kinds ? kinds : "no way to make any");
+		return ks_observation_failure(into, KS_CARE, "key pairs", token->ctx, "not told");
+	return ks_observation_add(into, *kinds ? KS_FINE : KS_CARE, "key pairs",
+				  *kinds ? NULL : "make keys in files and copy them", "lists %s",
+				  *kinds ? kinds : "no way to make any");
 }
 
-static int sessions_told(struct ks_findings *into, const struct ks_p11_token *token)
+static int sessions_told(struct ks_observations *into, const struct ks_p11_token *token)
 {
 	CK_SESSION_HANDLE open[SESSIONS];
 	CK_ULONG most = token->info.ulMaxSessionCount;
@@ -145,32 +149,34 @@ static int sessions_told(struct ks_findings *into, const struct ks_p11_token *to
 		ks_p11_close_session(&token->on, open[i]);
 	if (most != CK_UNAVAILABLE_INFORMATION && most != CK_EFFECTIVELY_INFINITE)
 		snprintf(limit, sizeof(limit), "%lu", most);
-	return ks_finding_add(into, rv == CKR_OK ? KS_FINE : KS_CARE, "sessions",
-			      rv == CKR_OK ? NULL : "programs that use many threads have to share sessions",
-			      "%zu were opened at once%s%s; the token tells of %s", count, rv == CKR_OK ? "" : ", then ",
-			      rv == CKR_OK		? ""
-			      : ks_p11_code_name(rv) ? ks_p11_code_name(rv)
-						     : "an unknown answer",
-			      limit);
+	return ks_observation_add(into, rv == CKR_OK ? KS_FINE : KS_CARE, "sessions",
+				  rv == CKR_OK ? NULL : "programs that use many threads have to share sessions",
+				  "%zu were opened at once%s%s; the token tells of %s", count,
+				  rv == CKR_OK ? "" : ", then ",
+				  rv == CKR_OK           ? ""
+				  : ks_p11_code_name(rv) ? ks_p11_code_name(rv)
+							 : "an unknown answer",
+				  limit);
 }
 
-int ks_p11_examine_device(struct ks_findings *into, struct ks_p11_token *token)
+int ks_p11_examine_device(struct ks_observations *into, struct ks_p11_token *token)
 {
 	const CK_TOKEN_INFO *info = &token->info;
 	int rc = module_told(into, token);
 
 	if (rc == 0)
-		rc = ks_finding_add(into, KS_FACT, "token", NULL, "%s, model %s, firmware %u.%02u, hardware %u.%02u%s",
-				    token->manufacturer, token->model, info->firmwareVersion.major,
-				    info->firmwareVersion.minor, info->hardwareVersion.major, info->hardwareVersion.minor,
-				    info->flags & CKF_WRITE_PROTECTED ? ", write-protected" : "");
+		rc = ks_observation_add(into, KS_FACT, "token", NULL,
+					"%s, model %s, firmware %u.%02u, hardware %u.%02u%s", token->manufacturer,
+					token->model, info->firmwareVersion.major, info->firmwareVersion.minor,
+					info->hardwareVersion.major, info->hardwareVersion.minor,
+					info->flags & CKF_WRITE_PROTECTED ? ", write-protected" : "");
 	for (size_t n = 0; rc == 0; n++) {
 		const char *words = ks_p11_quirk_told(token->quirks, n);
 
 		if (!words)
 			break;
 		if (*words)
-			rc = ks_finding_add(into, KS_FACT, "quirks", NULL, "%s", words);
+			rc = ks_observation_add(into, KS_FACT, "quirks", NULL, "%s", words);
 	}
 	if (rc == 0)
 		rc = pin_told(into, token);
@@ -181,14 +187,15 @@ int ks_p11_examine_device(struct ks_findings *into, struct ks_p11_token *token)
 
 /* ---- the whole ---- */
 
-static int uninitialised(struct ks_findings *into, const struct ks_p11_token *token)
+static int uninitialised(struct ks_observations *into, const struct ks_p11_token *token)
 {
 	if (token->info.flags & CKF_TOKEN_INITIALIZED)
 		return 0;
-	return ks_finding_add(into, KS_CARE, "objects", "keystow token init prepares it", "the token is not initialised");
+	return ks_observation_add(into, KS_CARE, "objects", "keystow token init prepares it",
+				  "the token is not initialised");
 }
 
-int ks_pkcs11_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how)
+int ks_pkcs11_examine(struct ks_observations *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how)
 {
 	struct ks_p11_token *token = NULL;
 	int rc = ks_p11_token_find(&token, ctx, where, true);

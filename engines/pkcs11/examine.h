@@ -14,25 +14,25 @@ enum ks_level {
 	KS_CARE,	/* somebody should see to it */
 };
 
-struct ks_finding {
+struct ks_observation {
 	enum ks_level level;
 	const char *check;	/* "mechanisms"; static */
 	char *text, *next;	/* next NULL = nothing is to be done */
 };
 
-struct ks_findings {
-	struct ks_finding *list;
+struct ks_observations {
+	struct ks_observation *list;
 	size_t count, capacity;
 };
-void ks_findings_clear(struct ks_findings *findings);
-int ks_finding_add(struct ks_findings *findings, enum ks_level level, const char *check, const char *next, const char *format,
-		   ...) __attribute__((format(printf, 5, 6)));
+void ks_observations_clear(struct ks_observations *observations);
+int ks_observation_add(struct ks_observations *observations, enum ks_level level, const char *check, const char *next,
+		       const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 enum ks_examine {
 	KS_EXAMINE_LOGIN = 1,	/* see private objects too */
 	KS_EXAMINE_WRITE = 2,	/* make keys and remove them again, each told; logs in */
 };
-/* The one token that `where` means. A check that cannot be made is a finding; only a token that is not there at all is a failure. */
-int ks_pkcs11_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
+/* The one token that `where` means. A check that cannot be made is an observation; only a token that is not there at all is a failure. */
+int ks_pkcs11_examine(struct ks_observations *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
 
 #endif

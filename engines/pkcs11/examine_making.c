@@ -38,20 +38,22 @@ static bool pair_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, s
 	return gone;
 }
 
-static int making_told(struct ks_findings *into, const struct ks_p11_token *token, const char *title, double took)
+static int making_told(struct ks_observations *into, const struct ks_p11_token *token, const char *title, double took)
 {
 	const struct ks_p11_object *key = ks_p11_snapshot_at(token, ks_p11_snapshot_count(token) - 1);
 	bool guarded = key->flags & KS_SENSITIVE && !(key->flags & KS_EXTRACTABLE);
 
-	return ks_finding_add(into, guarded ? KS_FINE : KS_FACT, "makes", NULL,
-			      "%s in %.0f ms: made on the device %s, sensitive %s, extractable %s; removed again", title, took,
-			      key->flags & KS_ORIGIN_UNKNOWN ? "not told"
-			      : key->flags & KS_MADE_HERE    ? "yes"
-							     : "no",
-			      key->flags & KS_SENSITIVE ? "yes" : "no", key->flags & KS_EXTRACTABLE ? "yes" : "no");
+	return ks_observation_add(into, guarded ? KS_FINE : KS_FACT, "makes", NULL,
+				  "%s in %.0f ms: made on the device %s, sensitive %s, extractable %s; removed again",
+				  title, took,
+				  key->flags & KS_ORIGIN_UNKNOWN ? "not told"
+				  : key->flags & KS_MADE_HERE    ? "yes"
+								 : "no",
+				  key->flags & KS_SENSITIVE ? "yes" : "no", key->flags & KS_EXTRACTABLE ? "yes" : "no");
 }
 
-static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SESSION_HANDLE session, const char *kind)
+static int kind_try(struct ks_observations *into, struct ks_p11_token *token, CK_SESSION_HANDLE session,
+		    const char *kind)
 {
 	struct ks_generate wish = { .label = ks_bytes_of(LABEL), .allow_extractable = true };
 	size_t before = ks_p11_snapshot_count(token);
@@ -69,16 +71,16 @@ static int kind_try(struct ks_findings *into, struct ks_p11_token *token, CK_SES
 	rc = ks_p11_generate(token, session, made, &wish);
 	if (rc < 0) {
 		snprintf(refused, sizeof(refused), "%s: no", title);
-		return ks_finding_failure(into, rc == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", token->ctx, refused);
+		return ks_observation_failure(into, rc == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", token->ctx, refused);
 	}
 	rc = making_told(into, token, title, milliseconds_since(&since));
 	if (rc == 0 && !pair_remove(token, session, before))
-		rc = ks_finding_add(into, KS_CARE, "makes", "keystow list shows it, keystow remove removes it",
-				    "the test key \"%s\" could not be removed again", LABEL);
+		rc = ks_observation_add(into, KS_CARE, "makes", "keystow list shows it, keystow remove removes it",
+					"the test key \"%s\" could not be removed again", LABEL);
 	return rc;
 }
 
-int ks_p11_examine_making(struct ks_findings *into, struct ks_p11_token *token)
+int ks_p11_examine_making(struct ks_observations *into, struct ks_p11_token *token)
 {
 	static const char *const kinds[] = { "rsa:2048", "p256", "p384", "p521", "ed25519", "ml-dsa-65" };
 	CK_SESSION_HANDLE session;

@@ -54,7 +54,7 @@ static char *command(const char *verb, const struct ks_p11_token *token, const s
 }
 
 /* One key: its id, its halves, how it is guarded. */
-static int key_told(struct ks_findings *into, const struct ks_p11_token *token, const struct ks_p11_object *key)
+static int key_told(struct ks_observations *into, const struct ks_p11_token *token, const struct ks_p11_object *key)
 {
 	ks_auto_mem char *label = ks_text_show(key->label);
 	ks_auto_mem char *remove = command("remove", token, key);
@@ -63,38 +63,43 @@ static int key_told(struct ks_findings *into, const struct ks_p11_token *token, 
 	int rc = 0;
 
 	if (!key->id.size)
-		rc = ks_finding_add(into, KS_CARE, "ids", "give key and certificate one id, with pkcs11-tool --set-id or the like",
-				    "private key \"%s\" has no id: Java shows no entry for it", name);
+		rc = ks_observation_add(into, KS_CARE, "ids",
+					"give key and certificate one id, with pkcs11-tool --set-id or the like",
+					"private key \"%s\" has no id: Java shows no entry for it", name);
 	else if (other_of(token, key, CKO_PRIVATE_KEY, true))
-		rc = ks_finding_add(into, KS_CARE, "ids", "give each key an id of its own",
-				    "private key \"%s\" shares its id with another: programs may take the wrong one", name);
+		rc = ks_observation_add(
+			into, KS_CARE, "ids", "give each key an id of its own",
+			"private key \"%s\" shares its id with another: programs may take the wrong one", name);
 	else if (certificate && !ks_bytes_equal(certificate->id, key->id))
-		rc = ks_finding_add(into, KS_CARE, "ids", "put the certificate there again: keystow install",
-				    "private key \"%s\" and its certificate have different ids: Java and NSS do not pair them",
-				    name);
+		rc = ks_observation_add(
+			into, KS_CARE, "ids", "put the certificate there again: keystow install",
+			"private key \"%s\" and its certificate have different ids: Java and NSS do not pair them",
+			name);
 	if (rc == 0 && !key->spki.size)
-		rc = ks_finding_add(into, KS_CARE, "halves", remove, "private key \"%s\" has no public half", name);
+		rc = ks_observation_add(into, KS_CARE, "halves", remove, "private key \"%s\" has no public half", name);
 	if (rc == 0 && key->flags & KS_EXTRACTABLE)
-		rc = ks_finding_add(into, KS_CARE, "guards", "make a new key, and keep this one only if it is a backup's",
-				    "private key \"%s\" can be taken out of the token", name);
+		rc = ks_observation_add(into, KS_CARE, "guards",
+					"make a new key, and keep this one only if it is a backup's",
+					"private key \"%s\" can be taken out of the token", name);
 	if (rc == 0 && !(key->flags & KS_SENSITIVE))
-		rc = ks_finding_add(into, KS_CARE, "guards", "make a new key: keystow generate",
-				    "private key \"%s\" is not sensitive, so that its value may be read", name);
+		rc = ks_observation_add(into, KS_CARE, "guards", "make a new key: keystow generate",
+					"private key \"%s\" is not sensitive, so that its value may be read", name);
 	return rc;
 }
 
-static int halves_told(struct ks_findings *into, const struct ks_p11_token *token, const struct ks_p11_object *key)
+static int halves_told(struct ks_observations *into, const struct ks_p11_token *token, const struct ks_p11_object *key)
 {
 	ks_auto_mem char *label = ks_text_show(key->label);
 	ks_auto_mem char *remove = command("remove", token, key);
 
 	if (other_of(token, key, CKO_PRIVATE_KEY, false) || !ks_p11_snapshot_whole(token))
 		return 0;
-	return ks_finding_add(into, KS_CARE, "halves", remove, "public key \"%s\" has no private key", label ? label : "");
+	return ks_observation_add(into, KS_CARE, "halves", remove, "public key \"%s\" has no private key",
+				  label ? label : "");
 }
 
 /* What the usual programs make of it, by the rules that they go by. */
-static int others_told(struct ks_findings *into, const struct ks_p11_token *token, const struct tally *tally)
+static int others_told(struct ks_observations *into, const struct ks_p11_token *token, const struct tally *tally)
 {
 	size_t java = 0;
 	int rc;
@@ -107,25 +112,27 @@ static int others_told(struct ks_findings *into, const struct ks_p11_token *toke
 		certificate = other_of(token, key, CKO_CERTIFICATE, true);
 		java += certificate != NULL;
 	}
-	rc = ks_finding_add(into, KS_FACT, "seen by Java", NULL, "%zu of %zu private keys (those with a certificate of the same id)",
-			    java, tally->keys);
+	rc = ks_observation_add(into, KS_FACT, "seen by Java", NULL,
+				"%zu of %zu private keys (those with a certificate of the same id)", java, tally->keys);
 	if (rc == 0 && tally->edwards)
-		rc = ks_finding_add(into, KS_CARE, "seen by libp11", "keep Ed25519 keys on a token of their own if such programs use this one",
-				    "up to 0.4.13 (openssl -engine pkcs11) it sees no private key at all, because of an Ed25519 key");
+		rc = ks_observation_add(into, KS_CARE, "seen by libp11",
+					"keep Ed25519 keys on a token of their own if such programs use this one",
+					"up to 0.4.13 (openssl -engine pkcs11) it sees no private key at all, because "
+					"of an Ed25519 key");
 	return rc;
 }
 
-static int cost_told(struct ks_findings *into, const struct timespec *since, size_t objects)
+static int cost_told(struct ks_observations *into, const struct timespec *since, size_t objects)
 {
 	struct timespec now;
 	double ms;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (double)(now.tv_sec - since->tv_sec) * 1000 + (double)(now.tv_nsec - since->tv_nsec) / 1e6;
-	return ks_finding_add(into, KS_FACT, "listing", NULL, "%zu objects found and read in %.1f ms", objects, ms);
+	return ks_observation_add(into, KS_FACT, "listing", NULL, "%zu objects found and read in %.1f ms", objects, ms);
 }
 
-int ks_p11_examine_objects(struct ks_findings *into, struct ks_p11_token *token)
+int ks_p11_examine_objects(struct ks_observations *into, struct ks_p11_token *token)
 {
 	CK_SESSION_HANDLE session;
 	struct timespec since;
@@ -144,12 +151,13 @@ int ks_p11_examine_objects(struct ks_findings *into, struct ks_p11_token *token)
 	tally = tally_of(token);
 	rc = cost_told(into, &since, ks_p11_snapshot_count(token));
 	if (rc == 0)
-		rc = ks_finding_add(into, KS_FACT, "objects", NULL, "%zu private keys, %zu public keys, %zu certificates, %zu others%s",
-				    tally.keys, tally.public_keys, tally.certificates, tally.others,
-				    ks_p11_snapshot_whole(token) ? "" : "; private ones are seen after login only");
+		rc = ks_observation_add(into, KS_FACT, "objects", NULL,
+					"%zu private keys, %zu public keys, %zu certificates, %zu others%s", tally.keys,
+					tally.public_keys, tally.certificates, tally.others,
+					ks_p11_snapshot_whole(token) ? "" : "; private ones are seen after login only");
 	if (rc == 0 && tally.unread)
-		rc = ks_finding_add(into, KS_CARE, "objects", "keystow list names them", "%zu objects cannot be understood",
-				    tally.unread);
+		rc = ks_observation_add(into, KS_CARE, "objects", "keystow list names them",
+					"%zu objects cannot be understood", tally.unread);
 	before = into->count;
 	for (size_t i = 0; rc == 0 && i < ks_p11_snapshot_count(token); i++) {
 		const struct ks_p11_object *object = ks_p11_snapshot_at(token, i);
@@ -160,6 +168,7 @@ int ks_p11_examine_objects(struct ks_findings *into, struct ks_p11_token *token)
 			rc = halves_told(into, token, object);
 	}
 	if (rc == 0 && into->count == before && tally.keys)
-		rc = ks_finding_add(into, KS_FINE, "keys", NULL, "each private key is whole, guarded, and has an id of its own");
+		rc = ks_observation_add(into, KS_FINE, "keys", NULL,
+					"each private key is whole, guarded, and has an id of its own");
 	return rc < 0 ? rc : others_told(into, token, &tally);
 }

@@ -10,29 +10,29 @@
 
 static const char *const levels[] = { [KS_FACT] = "", [KS_FINE] = "ok", [KS_CARE] = "care" };
 
-static void finding_json(json_t *list, const struct ks_finding *finding)
+static void observation_json(json_t *list, const struct ks_observation *observation)
 {
 	json_t *object = json_object();
 
-	out_set_text(object, "check", finding->check);
-	out_set_text(object, "level", finding->level == KS_FACT ? "fact" : levels[finding->level]);
-	json_object_set_new(object, "text", out_utf8(ks_bytes_of(finding->text)));
-	out_set_text(object, "next", finding->next);
+	out_set_text(object, "check", observation->check);
+	out_set_text(object, "level", observation->level == KS_FACT ? "fact" : levels[observation->level]);
+	json_object_set_new(object, "text", out_utf8(ks_bytes_of(observation->text)));
+	out_set_text(object, "next", observation->next);
 	json_array_append_new(list, object);
 }
 
-static void findings_tell(struct run *run, const struct ks_token *token, const struct ks_findings *findings)
+static void observations_tell(struct run *run, const struct ks_token *token, const struct ks_observations *observations)
 {
 	json_t *object = json_object(), *checks = json_array();
 
 	out_line(&run->out, "%s   %s", *token->label ? token->label : "(no label)", token->uri);
-	for (size_t i = 0; i < findings->count; i++) {
-		const struct ks_finding *finding = &findings->list[i];
+	for (size_t i = 0; i < observations->count; i++) {
+		const struct ks_observation *observation = &observations->list[i];
 
-		finding_json(checks, finding);
-		out_line(&run->out, "%-5s %-12s %s", levels[finding->level], finding->check, finding->text);
-		if (finding->next)
-			out_line(&run->out, "%-5s %-12s next: %s", "", "", finding->next);
+		observation_json(checks, observation);
+		out_line(&run->out, "%-5s %-12s %s", levels[observation->level], observation->check, observation->text);
+		if (observation->next)
+			out_line(&run->out, "%-5s %-12s next: %s", "", "", observation->next);
 	}
 	out_set_text(object, "uri", token->uri);
 	out_set_text(object, "label", token->label);
@@ -43,10 +43,10 @@ static void findings_tell(struct run *run, const struct ks_token *token, const s
 		json_decref(object);
 }
 
-static bool needs_care(const struct ks_findings *findings)
+static bool needs_care(const struct ks_observations *observations)
 {
-	for (size_t i = 0; i < findings->count; i++) {
-		if (findings->list[i].level == KS_CARE)
+	for (size_t i = 0; i < observations->count; i++) {
+		if (observations->list[i].level == KS_CARE)
 			return true;
 	}
 	return false;
@@ -55,7 +55,7 @@ static bool needs_care(const struct ks_findings *findings)
 /* One token, by the address that was typed, or by its own when none was. What was found before a failure is told too. */
 static int examine(struct run *run, const struct ks_token *token, const struct ks_where *named)
 {
-	struct ks_findings findings = { 0 };
+	struct ks_observations observations = { 0 };
 	ks_auto(where) own = NULL;
 	const struct ks_where *where = named;
 	unsigned how = 0;
@@ -71,11 +71,11 @@ static int examine(struct run *run, const struct ks_token *token, const struct k
 		how |= KS_EXAMINE_LOGIN;
 	if (run->options->write)
 		how |= KS_EXAMINE_WRITE;
-	rc = ks_token_examine(&findings, run->ctx, where, how);
-	findings_tell(run, token, &findings);
-	if (rc == 0 && needs_care(&findings))
+	rc = ks_token_examine(&observations, run->ctx, where, how);
+	observations_tell(run, token, &observations);
+	if (rc == 0 && needs_care(&observations))
 		rc = KS_NO_INVALID;
-	ks_findings_clear(&findings);
+	ks_observations_clear(&observations);
 	return rc;
 }
 
@@ -83,7 +83,8 @@ static int may_write(struct run *run, const struct ks_where *where)
 {
 	if (!run->options->write || where)
 		return 0;
-	return ks_hint(run->ctx, ks_fail(run->ctx, KS_EUSAGE, "--write makes test keys, so the token for them has to be named"),
+	return ks_hint(run->ctx,
+		       ks_fail(run->ctx, KS_EUSAGE, "--write makes test keys, so the token for them has to be named"),
 		       "as in keystow token doctor pkcs11:token=LABEL --write");
 }
 

@@ -7,7 +7,7 @@
 
 #include "store.h"
 
-/* One finding of verify. */
+/* One finding of verify or lint; what token doctor sees are observations (pkcs11/examine.h). */
 struct ks_finding {
 	int status;		/* 0 = fine; KS_NO_INVALID, KS_NO_EXPIRING, ... */
 	const char *check;	/* "pair", "dates", "key", "signature", "chain", or a program's word; static */

@@ -145,7 +145,7 @@ int ks_tokens(struct ks_token ***out, struct ks_ctx *ctx, const struct ks_where 
 	return 0;
 }
 
-int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how)
+int ks_token_examine(struct ks_observations *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how)
 {
 	int rc = ks_pkcs11_examine(into, ctx, where, how);
 

@@ -26,7 +26,7 @@ enum ks_by {
 int ks_object_address(char **out, const char *token, const struct ks_item *item, unsigned by);
 
 /* Looks at the one token that `where` means, check by check; `how`: enum ks_examine. What was found before a failure is in `into`. */
-int ks_token_examine(struct ks_findings *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
+int ks_token_examine(struct ks_observations *into, struct ks_ctx *ctx, const struct ks_where *where, unsigned how);
 
 /* Measures the one token that `where` means; see ks_pkcs11_bench. */
 int ks_token_bench(struct ks_measures *into, struct ks_ctx *ctx, const struct ks_where *where,
