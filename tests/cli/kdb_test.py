@@ -184,6 +184,13 @@ def a_stash_taken_for_a_store_is_told(story):
 
 
 @claim
+def a_keepass_database_of_the_same_ending_is_told(story):
+    story.write("mine.kdb", bytes.fromhex("03d9a29a65fb4bb5") + bytes(range(120)))
+    for address in ("mine.kdb", "kdb:mine.kdb"):
+        assert "KeePass" in story.fails(7, 705, "list", address, *A).err
+
+
+@claim
 def show_warns_of_keys_under_few_rounds(story):
     said = story.ok("show", f"{sample(story)}#leaf", *S)
     assert "PBKDF2-HMAC-SHA384 with 5 rounds" in said.err and "KS-0603" in said.err, said
