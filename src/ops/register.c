@@ -57,6 +57,7 @@ static bool file_is_there(const struct ks_glue *glue, const char *name)
 }
 
 /* New string; NULL after a failure, which is kept. */
+static char *formatted(struct making *making, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 static char *formatted(struct making *making, const char *format, va_list arguments)
 {
 	char *text = NULL;

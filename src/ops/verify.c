@@ -41,6 +41,9 @@ void ks_findings_free(struct ks_findings *findings)
 
 static int tell(struct ks_findings *out, int status, const char *check, const char *hint, const char *format,
 		va_list values)
+	__attribute__((format(printf, 5, 0)));
+static int tell(struct ks_findings *out, int status, const char *check, const char *hint, const char *format,
+		va_list values)
 {
 	struct ks_finding finding = { .status = status, .check = check, .hint = strdup(hint) };
 	int size = vasprintf(&finding.text, format, values);
