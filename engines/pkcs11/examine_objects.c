@@ -63,8 +63,7 @@ static int key_told(struct ks_observations *into, const struct ks_p11_token *tok
 	int rc = 0;
 
 	if (!key->id.size)
-		rc = ks_observation_add(into, KS_CARE, "ids",
-					"give key and certificate one id, with pkcs11-tool --set-id or the like",
+		rc = ks_observation_add(into, KS_CARE, "ids", "keystow lint TOKEN --fix gives it one",
 					"private key \"%s\" has no id: Java shows no entry for it", name);
 	else if (other_of(token, key, CKO_PRIVATE_KEY, true))
 		rc = ks_observation_add(
@@ -72,7 +71,7 @@ static int key_told(struct ks_observations *into, const struct ks_p11_token *tok
 			"private key \"%s\" shares its id with another: programs may take the wrong one", name);
 	else if (certificate && !ks_bytes_equal(certificate->id, key->id))
 		rc = ks_observation_add(
-			into, KS_CARE, "ids", "put the certificate there again: keystow install",
+			into, KS_CARE, "ids", "keystow lint TOKEN --fix gives the certificate the key's",
 			"private key \"%s\" and its certificate have different ids: Java and NSS do not pair them",
 			name);
 	if (rc == 0 && !key->spki.size)

@@ -571,6 +571,17 @@ static const struct ks_p11_object *partner_of(const struct ks_p11_snapshot *snap
 	return certificate;
 }
 
+static int public_half_take(struct ks_p11_object *key, struct ks_bytes spki)
+{
+	key->key = ks_keyspec_of_spki(spki);
+	return object_keep(key, key->label, key->id, key->ec_params, spki, KS_NONE);
+}
+
+static bool lacks_public_half(const struct ks_p11_object *object)
+{
+	return object->class == CKO_PRIVATE_KEY && !object->spki.size && !object->status;
+}
+
 static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct ks_p11_token *token,
 			    CK_SESSION_HANDLE session)
 {
@@ -579,7 +590,7 @@ static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct k
 	ks_auto(buffer) told = NULL;
 	struct ks_bytes spki = KS_NONE;
 
-	if (key->class != CKO_PRIVATE_KEY || key->spki.size || key->status)
+	if (!lacks_public_half(key))
 		return 0;
 	partner = partner_of(snapshot, key);
 	if (partner)
@@ -588,8 +599,7 @@ static int public_half_find(struct ks_p11_snapshot *snapshot, size_t n, struct k
 		spki = ks_buffer_bytes(told);
 	if (spki.size == 0)
 		return 0;
-	key->key = ks_keyspec_of_spki(spki);
-	return object_keep(key, key->label, key->id, key->ec_params, spki, KS_NONE) < 0 ? ks_nomem(token->ctx) : 0;
+	return public_half_take(key, spki) < 0 ? ks_nomem(token->ctx) : 0;
 }
 
 /* What a search found, read and indexed. */
@@ -726,6 +736,22 @@ void ks_p11_snapshot_drop(struct ks_p11_token *token, CK_OBJECT_HANDLE handle)
 	index_build(snapshot);
 }
 
+/* A private key that knew no public half finds it under an id that it has now, or that the half has. */
+static int halves_join(struct ks_p11_snapshot *snapshot, struct ks_bytes id)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		struct ks_p11_object *key = &snapshot->objects[i];
+		const struct ks_p11_object *partner;
+
+		if (!lacks_public_half(key) || !ks_bytes_equal(key->id, id))
+			continue;
+		partner = partner_of(snapshot, key);
+		if (partner && public_half_take(key, partner->spki) < 0)
+			return KS_ENOMEM;
+	}
+	return index_build(snapshot);
+}
+
 int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, struct ks_bytes label,
 			   struct ks_bytes id)
 {
@@ -735,7 +761,7 @@ int ks_p11_snapshot_rename(struct ks_p11_token *token, CK_OBJECT_HANDLE handle, 
 		return 0;
 	if (object_keep(object, label.data ? label : object->label, id.data ? id : object->id, object->ec_params,
 			object->spki, object->value) < 0 ||
-	    index_build(token->snapshot) < 0)
+	    index_build(token->snapshot) < 0 || (id.size && halves_join(token->snapshot, id) < 0))
 		return ks_nomem(token->ctx);
 	return 0;
 }

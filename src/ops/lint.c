@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A private key rules: its certificates and its public key take its id and its label. A key without an id gets its certificate's,
- * else the SHA-1 of its public key, which is what others choose too; so does what has the id of a stranger.
+ * else the SHA-1 of its public key, which is what others choose too; so does what has the id of a stranger. Where nothing tells its
+ * public key it gets a random one.
  */
 #include "lint.h"
 
 #include "certificate.h"
 #include "lookup.h"
+#include "random.h"
 #include "survey.h"
 #include "text.h"
 
@@ -22,7 +24,7 @@ struct lint {
 	int64_t now;
 };
 
-enum rule { NO_ID, ID_DIFFERS, ID_SHARED, LABEL_DIFFERS, LABEL_SHARED, HALF, ORPHAN, WEAK_KEY, EXPIRED };
+enum rule { NO_ID, ID_DIFFERS, ID_SHARED, NO_LABEL, LABEL_DIFFERS, LABEL_SHARED, HALF, ORPHAN, WEAK_KEY, EXPIRED };
 static const struct {
 	const char *code;
 	const char *text; /* behind the item's name */
@@ -35,6 +37,7 @@ static const struct {
 	[ID_SHARED] = { "id-shared",
 			"has the id of a private key that is not its own: programs may take the one for the other",
 			"keystow lint --fix gives it one of its own" },
+	[NO_LABEL] = { "no-label", "has no label, so nobody can ask for it by name", "keystow rename gives it one" },
 	[LABEL_DIFFERS] = { "label-differs",
 			    "has another label than its private key: programs know the entry by different names",
 			    "keystow lint --fix gives it the key's" },
@@ -81,9 +84,48 @@ static bool owns_id(const struct lint *lint, const struct ks_surveyed *key)
 	return span.count && ks_bytes_equal(span.first[0]->spki, key->spki);
 }
 
-static struct ks_bytes id_for(struct lint *lint, const struct ks_surveyed *key)
+/*
+ * The public key of a pair as pkcs11-tool makes it when it is told no id: the only private key of that label, and the only public
+ * key, which is of the same kind and no other private key's.
+ */
+static struct ks_bytes half_by_label(const struct lint *lint, const struct ks_surveyed *key)
 {
-	struct ks_span certificates = ks_survey_key(lint->survey, key->spki, KS_CERTIFICATE);
+	struct ks_span keys = ks_survey_label(lint->survey, key->item->label, KS_PRIVATE_KEY);
+	struct ks_span halves = ks_survey_label(lint->survey, key->item->label, KS_PUBLIC_KEY);
+	const struct ks_surveyed *half = halves.count ? halves.first[0] : NULL;
+
+	if (key->item->id.size || keys.count != 1 || halves.count != 1 || half->item->id.size ||
+	    !ks_bytes_equal(half->item->label, key->item->label) ||
+	    (key->item->key.type != KS_KEY_UNKNOWN && half->item->key.type != key->item->key.type) ||
+	    ks_survey_key(lint->survey, half->spki, KS_PRIVATE_KEY).count)
+		return KS_NONE;
+	return half->spki;
+}
+
+static bool id_used(const struct lint *lint, struct ks_bytes id)
+{
+	return ks_survey_id(lint->survey, id, KS_PRIVATE_KEY).count ||
+	       ks_survey_id(lint->survey, id, KS_PUBLIC_KEY).count ||
+	       ks_survey_id(lint->survey, id, KS_CERTIFICATE).count;
+}
+
+static int random_id(struct ks_bytes *out, struct lint *lint)
+{
+	unsigned char id[8];
+	int rc;
+
+	do {
+		rc = ks_random(lint->store->ctx, id, sizeof(id));
+	} while (rc == 0 && id_used(lint, KS_BYTES(id, sizeof(id))));
+	if (rc < 0)
+		return rc;
+	*out = ks_set_bytes(lint->plan->kept, id, sizeof(id));
+	return out->data ? 0 : ks_nomem(lint->store->ctx);
+}
+
+static struct ks_bytes id_for(struct lint *lint, const struct ks_surveyed *key, struct ks_bytes spki)
+{
+	struct ks_span certificates = ks_survey_key(lint->survey, spki, KS_CERTIFICATE);
 
 	if (owns_id(lint, key))
 		return key->item->id;
@@ -94,7 +136,7 @@ static struct ks_bytes id_for(struct lint *lint, const struct ks_surveyed *key)
 		    !ks_span_mixed(ks_survey_id(lint->survey, id, KS_CERTIFICATE)))
 			return id;
 	}
-	return fresh_id(lint, key->spki);
+	return fresh_id(lint, spki);
 }
 
 /* What an item with the key's public key should be called; absent parts stay. */
@@ -118,16 +160,16 @@ static int name_other(struct lint *lint, struct ks_item *item, struct ks_bytes i
 					   : "its label becomes the private key's");
 }
 
-static int name_others(struct lint *lint, const struct ks_surveyed *key, struct ks_bytes id)
+static int name_others(struct lint *lint, const struct ks_surveyed *key, struct ks_bytes spki, struct ks_bytes id)
 {
 	static const enum ks_kind kinds[] = { KS_PUBLIC_KEY, KS_CERTIFICATE };
 	int rc = 0;
 
 	/* The same key twice is nobody's ruler. */
-	if (ks_survey_key(lint->survey, key->spki, KS_PRIVATE_KEY).count != 1)
+	if (ks_survey_key(lint->survey, spki, KS_PRIVATE_KEY).count > 1)
 		return 0;
 	for (size_t k = 0; k < 2; k++) {
-		struct ks_span span = ks_survey_key(lint->survey, key->spki, kinds[k]);
+		struct ks_span span = ks_survey_key(lint->survey, spki, kinds[k]);
 
 		for (size_t i = 0; rc == 0 && i < span.count; i++)
 			rc = name_other(lint, span.first[i]->item, id, span.count == 1 ? key->item->label : KS_NONE);
@@ -138,21 +180,25 @@ static int name_others(struct lint *lint, const struct ks_surveyed *key, struct 
 static int check_key(struct lint *lint, const struct ks_surveyed *key)
 {
 	struct ks_span alike = ks_survey_label(lint->survey, key->item->label, KS_PRIVATE_KEY);
-	struct ks_bytes id = id_for(lint, key);
-	struct ks_naming naming = { .id = id };
+	struct ks_bytes spki = key->spki.data ? key->spki : half_by_label(lint, key);
+	struct ks_naming naming = { .id = id_for(lint, key, spki) };
 	int rc = 0;
 
-	if (!key->item->id.size)
+	if (!key->item->id.size && !naming.id.size)
+		rc = random_id(&naming.id, lint);
+	if (rc == 0 && !key->item->id.size)
 		rc = found(lint, NO_ID, key->item);
-	else if (!owns_id(lint, key))
+	else if (rc == 0 && !owns_id(lint, key))
 		rc = found(lint, ID_SHARED, key->item);
-	if (rc == 0 && id.size && !ks_bytes_equal(id, key->item->id))
+	if (rc == 0 && naming.id.size && !ks_bytes_equal(naming.id, key->item->id))
 		rc = ks_plan_name(lint->plan, key->item, &naming, "it gets an id of its own");
-	if (rc == 0 && !key->spki.data && key->item->flags & KS_ON_DEVICE)
+	if (rc == 0 && !spki.data && key->item->flags & KS_ON_DEVICE)
 		rc = found(lint, HALF, key->item);
+	if (rc == 0 && !key->item->label.size)
+		rc = found(lint, NO_LABEL, key->item);
 	if (rc == 0 && alike.count > 1)
 		rc = found(lint, LABEL_SHARED, key->item);
-	return rc == 0 && key->spki.data ? name_others(lint, key, id) : rc;
+	return rc == 0 && spki.data ? name_others(lint, key, spki, naming.id) : rc;
 }
 
 /* ---- certificates ---- */

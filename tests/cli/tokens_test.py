@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs on tokens: SoftHSM made fresh for each claim, pkcs11-tool as the judge."""
 import ctypes
+import hashlib
 import os
 import re
 import shlex
@@ -283,6 +284,47 @@ def install_minds_no_key_that_tells_no_public_half(story):
     story.ok("ca", "sign", "web.csr", "--ca", "ca", "--profile", "client", "-o", "web.pem")
     story.ok("install", "web.pem", token, *P)
     assert "CN=web" in objects(story)
+
+
+@claim
+def lint_gives_ids_to_keys_whose_public_half_nothing_tells(story):
+    token = story.token()
+    for label in ("pair", "widow", "many", "many"):
+        keypair(story, label)
+    tool = ("pkcs11-tool", "--module", SOFTHSM, "--token-label", "story", "--login", "--pin", PIN)
+    story.tool(*tool, "--delete-object", "--type", "pubkey", "--label", "widow")
+    doctor = story.run("token", "doctor", token, *P)
+    assert doctor.out.count("next: keystow lint TOKEN --fix gives it one") == 4, doctor
+    found = story.run("lint", token, *P)
+    assert found.code == 1 and found.out.count("! no-id ") == 4 and found.out.count("! half ") == 3, found
+    dry = story.run("lint", token, "--fix", "--dry-run", *P)
+    assert dry.code == 1 and "ID:" not in objects(story), dry
+    left = story.run("lint", token, "--fix", *P)
+    assert left.code == 1 and "no-id" not in left.out and left.out.count("! half ") == 3, left
+    assert not re.search('(?m)^! .*"pair"', left.out), left
+    again = story.run("lint", token, *P)
+    assert sorted(re.findall("(?m)^! .*", again.out)) == sorted(re.findall("(?m)^! .*", left.out)), again
+    held = re.findall(r"(?m)^(\w+) Key Object; EC.*\n(?:  EC_.*\n)*  label: +(\w+)\n(?:  ID: +(\w+)\n)?", objects(story))
+    ids = {(half, label): ident for half, label, ident in held if label != "many"}
+    assert ids["Private", "pair"] == ids["Public", "pair"] and len(ids["Private", "pair"]) == 40, held
+    assert len(ids["Private", "widow"]) == 16, held
+    assert sorted(len(ident) for half, label, ident in held if label == "many") == [0, 0, 16, 16], held
+    assert len({ident for half, _, ident in held if half == "Private"}) == 4, held
+    story.write("data", "data")
+    story.write("digest", hashlib.sha256(b"data").digest())
+    story.tool(*tool, "--sign", "--mechanism", "ECDSA", "--id", ids["Private", "pair"], "-i", "digest", "-o", "sig", "--signature-format", "openssl")
+    story.tool(*tool, "--read-object", "--type", "pubkey", "--id", ids["Public", "pair"], "-o", "pub.der")
+    story.tool("openssl", "dgst", "-sha256", "-verify", "pub.der", "-keyform", "DER", "-signature", "sig", "data")
+
+
+@claim
+def lint_tells_a_key_without_a_label(story):
+    token = story.token()
+    keypair(story, "", "--id", "0a")
+    found = story.run("lint", token, *P)
+    assert found.code == 1 and re.findall(r"(?m)^! (\S+)", found.out) == ["no-label"], found
+    story.ok("rename", f"{token};id=%0a", "web", *P)
+    story.ok("lint", token, *P)
 
 
 # ---- other programs ----
