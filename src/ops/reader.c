@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The programs and the rules that they go by, one row each. tests/peers/reader_test.py asks the real program about every row.
+ * The programs and the rules that they go by, one row each. tests/peers/reader_test.py asks the real program about all of them but
+ * these: two private keys of one id, and a public key alone, for Java and NSS; a key without label and id for libp11; that libp11 and
+ * ssh open no PKCS#12 file.
  */
 #include "reader.h"
 
@@ -193,6 +195,11 @@ static bool no_label(const struct look *look)
 	return !ks_entry_label(look->entry).size;
 }
 
+static bool certificate_unnamed(const struct look *look)
+{
+	return look->entry->certificate && !look->entry->certificate->label.size;
+}
+
 static bool nameless(const struct look *look)
 {
 	return look->key && !look->key->id.size && !look->key->label.size;
@@ -309,6 +316,8 @@ static const struct rule {
 	  "key and certificate have different ids, so NSS shows the certificate as one without a key", PAIR_ANEW },
 	{ NSS, TOKEN, KS_SEEN, "key-type", edwards_key,
 	  "NSS 3.87 lists an Ed25519 key as one of no type, and cannot use it", "make a key of type p256 for NSS" },
+	{ NSS, TOKEN, KS_USED, "no-label", certificate_unnamed,
+	  "the certificate has no label, so NSS shows it as (NULL)", "keystow rename gives it one" },
 	{ NSS, P12, KS_UNSEEN, "pbmac1", pbmac1, "pk12util of NSS 3.87 does not know PBMAC1, which guards the file",
 	  "keystow copy STORE p12:NEW.p12 writes one that it reads" },
 	{ NSS, P12, KS_UNSEEN, "no-mac", no_mac, "pk12util refuses a file without MAC",

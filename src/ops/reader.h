@@ -2,8 +2,8 @@
 /*
  * What other programs make of a store: which entries they see, which they can use, and why not.
  *
- * All that is known of these programs is in one table, each row seen with the real program: Java 17, NSS 3.87, OpenSSL 3.0 (with
- * keystow's provider, and with libp11 0.4.12 as its engine), OpenSSH 9.2, GnuTLS 3.7.
+ * All that is known of these programs is in one table, which is about Java 17, NSS 3.87, OpenSSL 3.0 (with keystow's provider, and
+ * with libp11 0.4.12 as its engine), OpenSSH 9.2, GnuTLS 3.7.
  */
 #ifndef KS_OPS_READER_H
 #define KS_OPS_READER_H

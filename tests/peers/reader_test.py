@@ -245,6 +245,39 @@ def java_folds_the_case_of_labels_as_is_said(story):
 
 
 @claim
+def java_takes_of_odd_files_what_is_said(story):
+    for name in ("good", "second"):
+        make(story, name, "ec:P-256")
+    key, pair = ("-inkey", "good.key", "-nocerts", "-name", "good"), ("-inkey", "good.key", "-in", "good.crt")
+    found = story.run("verify", p12(story, "bare.p12", *key), "--for", "java", *A)
+    assert "Java cannot use it without" in found.out and not java_signs(story, java_file(story, "bare.p12"), "good"), found
+    found = story.run("verify", p12(story, "unnamed.p12", *pair), "--for", "java", *A)
+    assert "calls it by a number" in found.out and list(java_lists(story, java_file(story, "unnamed.p12"))) == ["1"], found
+    story.write("umlaut.pin", "größe\n")
+    found = story.run("verify", p12(story, "umlaut.p12", *pair, "-name", "good", pin="umlaut.pin"), "--for", "java", "--pin-source",
+                      "file:umlaut.pin")
+    good, said = quiet(story, "keytool", "-list", *java_file(story, "umlaut.p12", "umlaut.pin"))
+    assert "characters beyond ASCII" in found.out and not good and "password" in said, (found, said)
+    found = story.run("verify", p12(story, "endless.p12", *pair, "-name", "good", "-iter", "5000001"), "--for", "java", "--max-iterations", "20000000",
+                      *A)
+    assert "more than 5,000,000 rounds" in found.out and not java_lists(story, java_file(story, "endless.p12")), found
+
+
+@claim
+def nss_calls_what_has_no_label_null_as_is_said(story):
+    token = story.token("odd")
+    make(story, "good", "rsa:2048")
+    for what in ("privkey", "cert"):
+        story.tool("pkcs11-tool", "--module", SOFTHSM, "--token-label", "odd", "--login", "--pin", PIN, "--write-object", f"good.{what}",
+                   "--type", what, "--label", "", "--id", "01")
+    os.mkdir(story.path("nss"))
+    story.tool("certutil", "-N", "-d", "sql:nss", "--empty-password")
+    story.tool("modutil", "-dbdir", "sql:nss", "-add", "soft", "-libfile", SOFTHSM, "-force")
+    assert re.search(r"(?m)^\(NULL\) +u,u,u", story.tool("certutil", "-L", "-d", "sql:nss", "-h", "odd", "-f", "pin"))
+    assert "so NSS shows it as (NULL)" in story.run("verify", token, "--for", "nss", *P).out
+
+
+@claim
 def pbmac1_is_told_for_those_who_do_not_know_it(story):
     name = os.path.join(DATA, "p12-pbmac1.p12")
     story.write("sample.pin", "sample\n")
@@ -253,7 +286,10 @@ def pbmac1_is_told_for_those_who_do_not_know_it(story):
                           ("nss", ("pk12util", "-l", name, "-W", "sample"))):
         said, labels = used(story, program, f"p12:{name}", *S)
         assert not quiet(story, *argv)[0] and said == set() != labels, program
-    assert story.run("verify", f"p12:{name}", "--for", "openssl", *S).code == 0
+    remarked = story.run("verify", f"p12:{name}", "--for", "openssl", *S)
+    version = tuple(map(int, re.match(r"OpenSSL (\d+)\.(\d+)", story.tool("openssl", "version")).groups()))
+    opened = quiet(story, "openssl", "pkcs12", "-in", name, "-passin", "pass:sample", "-noout")[0]
+    assert remarked.code == 0 and "from 3.4 on" in remarked.out and opened == (version >= (3, 4)), (remarked, version)
 
 
 @claim
@@ -270,6 +306,9 @@ def nss_imports_of_files_what_is_said(story):
         store = p12(story, f"{file}.p12", *options)
         imported = quiet(story, "pk12util", "-i", f"{file}.p12", "-d", "sql:nss", "-W", "correct horse")[0]
         assert (story.run("verify", store, "--for", "nss", *A).code == 0) == imported, (file, imported)
+    for file in ("good.key", "good.privkey"):
+        assert not quiet(story, "pk12util", "-i", file, "-d", "sql:nss", "-W", "correct horse")[0]
+        assert "only from PKCS#12 files" in story.run("verify", file, "--for", "nss").out, file
 
 
 @claim
@@ -289,6 +328,7 @@ def ssh_uses_of_files_what_is_said(story):
         make(story, name, kind)
         reads = quiet(story, "ssh-keygen", "-y", "-f", f"{name}.key")[0]
         assert (story.run("verify", f"{name}.key", "--for", "ssh").code == 0) == reads, name
+    assert not quiet(story, "ssh-keygen", "-y", "-f", "good.crt")[0] and story.run("verify", "good.crt", "--for", "ssh").code == 1
 
 
 if __name__ == "__main__":
