@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Measuring a token in one session, as a server would use it. A few signatures go before those that are counted, because many tokens
- * load a key at its first use.
+ * load a key at its first use. The first signature and the last are verified: how fast a token signs wrongly is no measure of it.
  */
 #include "bench.h"
 
@@ -39,24 +39,43 @@ static void note(struct ks_measures *into, const char *what, const char *title, 
 
 /* ---- signing ---- */
 
-static CK_RV sign_once(const struct ks_p11_token *token, CK_SESSION_HANDLE session, const struct ks_p11_object *key)
+struct signature {
+	unsigned char bytes[KS_P11_LONGEST_SIGNATURE];
+	size_t size;
+};
+
+static struct ks_bytes signed_by(const struct ks_p11_object *key)
 {
 	/* The name of SHA-256 before a digest (RFC 8017 9.2), as every RSA signature of a certificate has it. */
 	static const unsigned char named[51] = { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
 						 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20, 0x42 };
+
+	return key->key_type == CKK_RSA ? KS_BYTES(named, sizeof(named)) : KS_BYTES(named + 19, 32);
+}
+
+static CK_RV sign_once(struct signature *out, const struct ks_p11_token *token, CK_SESSION_HANDLE session,
+		       const struct ks_p11_object *key)
+{
 	CK_MECHANISM mechanism = { ks_p11_bare_mechanism(&key->key), NULL, 0 };
-	struct ks_bytes text = key->key_type == CKK_RSA ? KS_BYTES(named, sizeof(named)) : KS_BYTES(named + 19, 32);
-	unsigned char signature[KS_P11_LONGEST_SIGNATURE];
-	size_t size = sizeof(signature);
 	CK_RV rv = ks_p11_sign_init(&token->on, session, &mechanism, key->handle);
 
-	return rv == CKR_OK ? ks_p11_sign(&token->on, session, text, signature, &size) : rv;
+	out->size = sizeof(out->bytes);
+	return rv == CKR_OK ? ks_p11_sign(&token->on, session, signed_by(key), out->bytes, &out->size) : rv;
+}
+
+static CK_RV verify(const struct ks_p11_token *token, const struct ks_p11_object *key, struct signature *signature)
+{
+	if (key->spki.size == 0)
+		return CKR_OK;
+	return ks_p11_pair_verifies(token->ctx, key->spki, signature->bytes, signature->size, signed_by(key)) ? CKR_OK
+													      : KS_CKR_SIGNATURE;
 }
 
 static int sign(struct ks_measures *into, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 		const struct ks_p11_object *key, unsigned seconds)
 {
 	char title[32];
+	struct signature signature;
 	double begun = 0, spent = 0;
 	size_t count = 0;
 
@@ -65,10 +84,16 @@ static int sign(struct ks_measures *into, struct ks_p11_token *token, CK_SESSION
 		return ks_hint(token->ctx,
 			       ks_fail(token->ctx, KS_EUNABLE, "the key wants its PIN for each signature, so it is not measured"),
 			       "name another key, or use --write");
+	if (key->spki.size == 0)
+		ks_notice(token->ctx, KS_EPROOF, token->uri, "put its public key or certificate beside it",
+			  "token %s does not tell the public key, so the signatures are not verified", token->shown);
 	while (spent < seconds) {
-		CK_RV rv = sign_once(token, session, key);
-		int rc = ks_while(token->ctx, ks_p11_failed(token->ctx, &token->on, rv), "signing with an %s key", title);
+		CK_RV rv = sign_once(&signature, token, session, key);
+		int rc;
 
+		if (rv == CKR_OK && count == 0)
+			rv = verify(token, key, &signature);
+		rc = ks_while(token->ctx, ks_p11_failed(token->ctx, &token->on, rv), "signing with an %s key", title);
 		if (rc == 0)
 			rc = ks_progress(token->ctx, "signing", (uint64_t)(spent * 1000), (uint64_t)seconds * 1000);
 		if (rc < 0)
@@ -78,6 +103,9 @@ static int sign(struct ks_measures *into, struct ks_p11_token *token, CK_SESSION
 		if (count >= WARM_UP)
 			spent = now() - begun;
 	}
+	if (verify(token, key, &signature) != CKR_OK)
+		return ks_while(token->ctx, ks_p11_failed(token->ctx, &token->on, KS_CKR_SIGNATURE), "signing with an %s key",
+				title);
 	note(into, "sign", title, count - WARM_UP, spent);
 	return 0;
 }

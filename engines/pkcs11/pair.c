@@ -67,17 +67,22 @@ static bool verified_bare(struct ks_ctx *ctx, EVP_PKEY *key, struct ks_bytes sig
 	       EVP_PKEY_verify(verifier, signature.data, signature.size, text.data, text.size) == 1;
 }
 
-static bool verified(struct ks_ctx *ctx, const struct ks_keyspec *spec, struct ks_bytes spki, unsigned char *signature,
-		     size_t size, struct ks_bytes text)
+bool ks_p11_pair_verifies(struct ks_ctx *ctx, struct ks_bytes spki, unsigned char *signature, size_t size,
+			  struct ks_bytes text)
 {
+	const struct ks_keyspec spec = ks_keyspec_of_spki(spki);
 	const unsigned char *at = spki.data;
-	ks_auto_ssl(EVP_PKEY) key = d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(ctx), "provider=default");
+	ks_auto_ssl(EVP_PKEY) key = NULL;
+	bool right;
 
-	if (!key || (spec->type == KS_KEY_EC && !bare_to_der(signature, &size)))
-		return false;
-	if (!ks_pkey_digest(key))
-		return verified_whole(ctx, key, KS_BYTES(signature, size), text);
-	return verified_bare(ctx, key, KS_BYTES(signature, size), text);
+	ERR_set_mark();
+	key = d2i_PUBKEY_ex(NULL, &at, (long)spki.size, ks_crypto(ctx), "provider=default");
+	right = key && (spec.type != KS_KEY_EC || bare_to_der(signature, &size));
+	if (right)
+		right = ks_pkey_digest(key) ? verified_bare(ctx, key, KS_BYTES(signature, size), text)
+					    : verified_whole(ctx, key, KS_BYTES(signature, size), text);
+	ERR_pop_to_mark();
+	return right;
 }
 
 int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE private_key,
@@ -87,7 +92,6 @@ int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_
 	CK_MECHANISM mechanism = { ks_p11_bare_mechanism(&spec), NULL, 0 };
 	unsigned char text[TEXT], signature[KS_P11_LONGEST_SIGNATURE];
 	size_t size = sizeof(signature);
-	bool right;
 	CK_RV rv;
 
 	if (RAND_bytes(text, sizeof(text)) != 1)
@@ -97,10 +101,7 @@ int ks_p11_pair_prove(struct ks_p11_token *token, CK_SESSION_HANDLE session, CK_
 		rv = ks_p11_sign(&token->on, session, KS_BYTES(text, sizeof(text)), signature, &size);
 	if (rv != CKR_OK)
 		return ks_p11_status(rv) == KS_ELIES ? ks_p11_failed(token->ctx, &token->on, rv) : 0;
-	ERR_set_mark();
-	right = verified(token->ctx, &spec, spki, signature, size, KS_BYTES(text, sizeof(text)));
-	ERR_pop_to_mark();
-	if (right)
+	if (ks_p11_pair_verifies(token->ctx, spki, signature, size, KS_BYTES(text, sizeof(text))))
 		return 0;
 	return ks_fail(token->ctx, KS_EPROOF,
 		       "token %s made a key pair whose private half does not sign for its public half", token->shown);

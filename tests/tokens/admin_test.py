@@ -304,6 +304,11 @@ def benches():
         tap.ok(got.rc == 0 and len(kinds) == 4 and at.objects("walnut") == before, "--write measures four kinds and leaves no key", got)
         got = at.ks("token", "bench", "pkcs11:token=walnut", "--write", "--seconds", "1", schedule="C_Sign 5 answer DEVICE_ERROR")
         tap.ok(got.rc == 8 and "signing with" in got.err and at.objects("walnut") == before, "nor when the token fails while it signs", got)
+        got = at.ks("token", "bench", "pkcs11:token=walnut;object=k", "--seconds", "1", schedule="C_Sign 1 garbage")
+        tap.ok(got.rc == 6 and "does not verify" in got.err and "a second" not in got.out.split("objects", 1)[1].split("\n", 1)[1],
+               "a first signature that does not verify is told, not measured", got)
+        got = at.ks("token", "bench", "pkcs11:token=walnut;object=k", "--seconds", "1", schedule="C_Sign 2+ garbage")
+        tap.ok(got.rc == 6 and "does not verify" in got.err, "and so is a last one", got)
         got = at.ks("token", "bench", "pkcs11:token=walnut")
         tap.ok(got.rc == 0 and "nothing signed" in got.err and not [c for c in got.calls if c.name == "C_Sign"], "with neither it signs nothing", got)
 

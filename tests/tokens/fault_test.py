@@ -64,6 +64,12 @@ def labels(seen):
     return sorted((kind, label) for kind, label, _ in seen)
 
 
+def told_in(job, got, clean):
+    """Does the answer itself tell of trouble that there is not without a disturbance?"""
+    lines = set(plain(got.out).splitlines()) - set(plain(clean.out).splitlines())
+    return bool(job.told and any(re.search(job.told, line) for line in lines))
+
+
 class Series:
     """All disturbances of one job, on a few stands at once."""
 
@@ -86,14 +92,9 @@ class Series:
         for (name, fault, sentence), cases in self.wrong.items():
             yield f"{name} {[nth for nth, _ in cases]}: `{fault}`: {sentence}\n{cases[0][1]}"
 
-    def told_in(self, got):
-        """Does the answer itself tell of trouble that there is not without a disturbance?"""
-        lines = set(plain(got.out).splitlines()) - set(plain(self.clean.out).splitlines())
-        return self.job.told and any(re.search(self.job.told, line) for line in lines)
-
     def look(self, at, call, kind, row, got):
         """Judges one disturbed run."""
-        told = re.search(rf"(?m)^keystow: .*({self.job.names})", got.err) or self.told_in(got)
+        told = re.search(rf"(?m)^keystow: .*({self.job.names})", got.err) or told_in(self.job, got, self.clean)
         good = got.rc == self.job.good
         if got.hung:
             self.blame(call, row, "it hangs", got)

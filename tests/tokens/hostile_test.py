@@ -12,7 +12,7 @@ import queue
 import re
 import sys
 
-from fault_test import labels, plain
+from fault_test import labels, plain, told_in
 import jobs
 from lies import LIES
 import stand
@@ -28,8 +28,15 @@ EXTRA = [
                                            at.path("out.csr"), "--replace"]),
 ]
 
-# An examination tells lies in its answer, the objects of a backup are there for a moment only, twins lie in pairs: other tests look at them.
-HEARD = [job for job in jobs.JOBS if not job.told and job.name not in ("token bench --write", "token backup", "token restore", "token twin")] + EXTRA
+HEARD = [job for job in jobs.JOBS if job.name not in ("token doctor --write", "token backup", "token restore", "token twin")] + EXTRA
+
+# The transport key of a backup, and a copy that is tried out, have no name and end with the program: such a lie changes nothing for anybody.
+HARMLESS = {
+    ("C_CreateObject alters the label", "token backup"): "same",
+    ("C_CreateObject alters the id", "token backup"): "same",
+    ("C_DestroyObject destroys nothing", "token backup"): "told",
+    ("C_DestroyObject destroys nothing", "token restore"): "told",
+}
 
 # Line feeds and tabs are ours. What else commands a terminal never comes out, be it from labels or from names.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -47,15 +54,23 @@ class Work:
         at.back()
 
 
+def sentences(got):
+    return {line for line in plain(got.err).splitlines() if line.startswith("keystow: ")}
+
+
 class Judge:
     """One lie against one command."""
 
     def __init__(self, lie, work, at):
         self.lie, self.work, self.at, self.job = lie, work, at, work.job
+        self.good = HARMLESS.get((lie.name, work.job.name), lie.good)
         at.configure(call_deadline_ms=DEADLINE, long_deadline_ms=DEADLINE if "hang" in lie.schedule else 60000)
         self.come = self.job.come[0] if self.job.come else None
         self.got = self.run()
         self.got.out = self.got.out.replace("module says hello\n", "")  # its own words, which nobody can take from it
+        # An examination ends well when it can tell what is wrong.
+        self.told = sentences(self.got) - sentences(work.clean) or told_in(self.job, self.got, work.clean)
+        self.well = self.got.rc == self.job.good or (self.job.told and self.got.rc == 0)
 
     def run(self):
         if not self.lie.memory:
@@ -70,7 +85,7 @@ class Judge:
         """What is wrong: sentences."""
         yield from self.wrong_end()
         yield from self.wrong_words()
-        if self.got.rc == self.job.good:
+        if self.well:
             yield from self.wrong_success()
         elif not re.search(r"(?m)^keystow: ", self.got.err):
             yield "no word about the failure"
@@ -83,7 +98,7 @@ class Judge:
             yield "it hangs"
         elif got.rc >= 128 or (got.rc == 70 and not (self.lie.memory and "[KS-7002]" in got.err)):
             yield f"it ends by exit {got.rc}"
-        elif got.rc not in self.lie.codes and not (self.lie.good != "never" and got.rc == self.job.good):
+        elif got.rc not in self.lie.codes and not (self.well and (self.good != "never" or self.job.told)):
             yield f"exit {got.rc}, where {sorted(self.lie.codes)} are right"
         if got.memory > MOST:
             yield f"{got.memory} KiB of memory"
@@ -100,11 +115,13 @@ class Judge:
                 yield f"not JSON: {error}"
 
     def wrong_success(self):
-        good, told = self.lie.good, re.search(r"(?m)^keystow: ", self.got.err)
+        good = self.good
         same = sorted(plain(self.got.out).split("\n")) == sorted(plain(self.work.clean.out).split("\n"))
+        if self.job.told and self.told:
+            return
         if good == "never":
             yield "the lie is believed"
-        elif (good == "same" and not same) or (good == "told" and not same and not told):
+        elif (good == "same" and not same) or (good == "told" and not same and not self.told):
             yield "success with another answer"
 
     def wrong_token(self):
@@ -113,11 +130,10 @@ class Judge:
             # New objects may be called as the token calls old ones; nothing may get lost all the same.
             now = [(kind, label, ident) if (kind, label, ident) in self.work.before else (kind, self.come, ident)
                    for kind, label, ident in now] if self.come else now
-        told = re.search(r"(?m)^keystow: ", self.got.err)
         if now is None:
             yield "the token cannot be read any more"
             return
-        if self.lie.good != "shown" and self.got.rc == self.job.good and not told and labels(now) != labels(self.work.after):
+        if self.lie.good != "shown" and self.well and not self.told and labels(now) != labels(self.work.after):
             yield f"success, but the token holds {labels(now)}"
         yield from jobs.judge(self.at, self.job, self.work.before, now, self.got.err)
 
