@@ -9,6 +9,7 @@
 #include "put.h"
 #include "der.h"
 #include "keygen.h"
+#include "quirks.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -146,6 +147,13 @@ static int unsuitable(struct ks_p11_token *token, const struct ks_keyspec *spec)
 
 /* ---- public keys ---- */
 
+static bool public_kept(const struct ks_p11_token *token, const struct ks_p11_object *object, struct ks_bytes spki,
+			struct ks_bytes label, struct ks_bytes id)
+{
+	return ks_bytes_equal(object->spki, spki) && (label.size == 0 || ks_bytes_equal(object->label, label)) &&
+	       (token->quirks & KS_P11_OWN_IDS || ks_bytes_equal(object->id, id));
+}
+
 int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SESSION_HANDLE session,
 		      struct ks_bytes spki, struct ks_bytes label, struct ks_bytes id)
 {
@@ -176,7 +184,7 @@ int ks_p11_put_public(CK_OBJECT_HANDLE *made, struct ks_p11_token *token, CK_SES
 	if (rc < 0)
 		return rc;
 	*made = object->handle;
-	if (ks_bytes_equal(object->spki, spki))
+	if (public_kept(token, object, spki, label, id))
 		return 0;
 	rc = ks_p11_put_back(token, session, *made, ks_p11_failed(token->ctx, &token->on, KS_CKR_VALUE),
 			     "the public key");

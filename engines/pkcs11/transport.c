@@ -4,6 +4,12 @@
  */
 #include "transport.h"
 
+#include <openssl/evp.h>
+
+#include <string.h>
+
+#define CHECKED 3 /* bytes of a check value */
+
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
 /* Answers that fewer attributes may help against. */
@@ -42,6 +48,38 @@ static CK_RV put(struct ks_p11_transport *transport, const struct ks_secret *sec
 	return rv;
 }
 
+KS_FREES_SSL(EVP_CIPHER_CTX)
+KS_FREES_SSL(EVP_CIPHER)
+
+/* What CKA_CHECK_VALUE of an AES key begins with: a block of zeros encrypted under it (PKCS#11 v2.40 4.10). */
+static bool check_value(unsigned char out[16], const struct ks_p11_token *token, const struct ks_secret *secret)
+{
+	static const unsigned char zeros[16];
+	ks_auto_ssl(EVP_CIPHER_CTX) cipher = EVP_CIPHER_CTX_new();
+	ks_auto_ssl(EVP_CIPHER) aes = EVP_CIPHER_fetch(ks_crypto(token->ctx), "AES-256-ECB", NULL);
+	int size;
+
+	return cipher && aes &&
+	       EVP_EncryptInit_ex2(cipher, aes, (const unsigned char *)ks_secret_bytes(secret), NULL, NULL) == 1 &&
+	       EVP_EncryptUpdate(cipher, out, &size, zeros, sizeof(zeros)) == 1;
+}
+
+/* A backup under another key than ours opens on no other token, and the token itself does not notice. */
+static CK_RV kept(const struct ks_p11_transport *transport, const struct ks_secret *secret)
+{
+	ks_auto(buffer) told = NULL;
+	unsigned char wanted[16];
+	CK_RV rv = ks_p11_value(&transport->token->on, transport->session, transport->key, CKA_CHECK_VALUE, &told);
+
+	if (rv == CKR_OBJECT_HANDLE_INVALID)
+		return KS_CKR_VALUE;
+	if (rv != CKR_OK || !told || told->size != CHECKED)
+		return rv;
+	if (!check_value(wanted, transport->token, secret))
+		return CKR_HOST_MEMORY;
+	return memcmp(told->data, wanted, CHECKED) == 0 ? CKR_OK : KS_CKR_VALUE;
+}
+
 int ks_p11_transport_open(struct ks_p11_transport *out, struct ks_p11_token *token, const struct ks_secret *secret)
 {
 	struct ks_p11_transport transport = { .token = token };
@@ -51,6 +89,8 @@ int ks_p11_transport_open(struct ks_p11_transport *out, struct ks_p11_token *tok
 	if (rv != CKR_OK)
 		return ks_p11_failed(token->ctx, &token->on, rv);
 	rv = put(&transport, secret);
+	if (rv == CKR_OK)
+		rv = kept(&transport, secret);
 	if (rv == CKR_OK) {
 		*out = transport;
 		return 0;
