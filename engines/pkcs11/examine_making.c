@@ -38,18 +38,18 @@ static bool pair_remove(struct ks_p11_token *token, CK_SESSION_HANDLE session, s
 	return gone;
 }
 
-static int making_told(struct ks_observations *into, const struct ks_p11_token *token, const char *title, double took)
+/* `flags` are those of the private key. */
+static int making_told(struct ks_observations *into, unsigned flags, const char *title, double took, bool gone)
 {
-	const struct ks_p11_object *key = ks_p11_snapshot_at(token, ks_p11_snapshot_count(token) - 1);
-	bool guarded = key->flags & KS_SENSITIVE && !(key->flags & KS_EXTRACTABLE);
+	bool guarded = flags & KS_SENSITIVE && !(flags & KS_EXTRACTABLE);
 
 	return ks_observation_add(into, guarded ? KS_FINE : KS_FACT, "makes", NULL,
-				  "%s in %.0f ms: made on the device %s, sensitive %s, extractable %s; removed again",
-				  title, took,
-				  key->flags & KS_ORIGIN_UNKNOWN ? "not told"
-				  : key->flags & KS_MADE_HERE    ? "yes"
-								 : "no",
-				  key->flags & KS_SENSITIVE ? "yes" : "no", key->flags & KS_EXTRACTABLE ? "yes" : "no");
+				  "%s in %.0f ms: made on the device %s, sensitive %s, extractable %s%s", title, took,
+				  flags & KS_ORIGIN_UNKNOWN ? "not told"
+				  : flags & KS_MADE_HERE    ? "yes"
+							    : "no",
+				  flags & KS_SENSITIVE ? "yes" : "no", flags & KS_EXTRACTABLE ? "yes" : "no",
+				  gone ? "; removed again" : "");
 }
 
 static int kind_try(struct ks_observations *into, struct ks_p11_token *token, CK_SESSION_HANDLE session,
@@ -60,6 +60,9 @@ static int kind_try(struct ks_observations *into, struct ks_p11_token *token, CK
 	ks_auto(set) made = NULL;
 	struct timespec since;
 	char title[32], refused[64];
+	unsigned flags;
+	double took;
+	bool gone;
 	int rc = ks_keyspec_parse(&wish.spec, token->ctx, kind);
 
 	if (rc == 0)
@@ -73,8 +76,11 @@ static int kind_try(struct ks_observations *into, struct ks_p11_token *token, CK
 		snprintf(refused, sizeof(refused), "%s: no", title);
 		return ks_observation_failure(into, rc == KS_EUNABLE ? KS_FACT : KS_CARE, "makes", token->ctx, refused);
 	}
-	rc = making_told(into, token, title, milliseconds_since(&since));
-	if (rc == 0 && !pair_remove(token, session, before))
+	took = milliseconds_since(&since);
+	flags = ks_p11_snapshot_at(token, ks_p11_snapshot_count(token) - 1)->flags;
+	gone = pair_remove(token, session, before);
+	rc = making_told(into, flags, title, took, gone);
+	if (rc == 0 && !gone)
 		rc = ks_observation_add(into, KS_CARE, "makes", "keystow list shows it, keystow remove removes it",
 					"the test key \"%s\" could not be removed again", LABEL);
 	return rc;
