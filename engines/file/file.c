@@ -96,6 +96,8 @@ int ks_file_open(void *state, struct ks_ctx *ctx, const struct ks_engine *self, 
 
 	*file = (struct ks_file){ .ctx = ctx, .engine = self, .where = where, .mode = mode };
 	rc = ks_disk_open(&file->disk, ctx, where->path, mode & KS_CREATE ? how | KS_DISK_CREATE : how);
+	if (rc == KS_ENOTFOUND)
+		return ks_hint(ctx, rc, "check the spelling; keystow new makes a new store");
 	return rc < 0 ? rc : choose_engine(file);
 }
 

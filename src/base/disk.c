@@ -154,8 +154,8 @@ int ks_disk_look(struct ks_disk *disk)
 	if (rc == KS_ENOTFOUND && (disk->mode & KS_DISK_CREATE))
 		return 0;
 	if (rc == KS_ENOTFOUND)
-		return ks_hint(disk->ctx, ks_fail(disk->ctx, KS_ENOTFOUND, "there is no file %s", disk->shown),
-			       "check the spelling; keystow new makes a new store");
+		return ks_hint_general(disk->ctx, ks_fail(disk->ctx, KS_ENOTFOUND, "there is no file %s", disk->shown),
+				       "check the spelling");
 	disk->exists = rc == 0;
 	return rc;
 }

@@ -173,6 +173,9 @@ static int read_requests(struct ks_signing *signing, struct run *run)
 		int rc;
 
 		rc = ks_disk_read(&file, run->ctx, path);
+		if (rc == KS_ENOTFOUND)
+			rc = ks_hint(run->ctx, ks_while(run->ctx, rc, "reading the request"),
+				     "check the spelling; keystow request makes one for a key");
 		if (rc == 0)
 			rc = ks_while(run->ctx, ks_request_read(&signing->requests[i], run->ctx, ks_buffer_bytes(file)),
 				      "%s", path);

@@ -442,6 +442,17 @@ def request_is_verified_by_openssl(story):
 
 
 @claim
+def only_where_a_store_is_meant_a_missing_file_is_answered_with_keystow_new(story):
+    store = story.fails(3, 301, "list", "none.pem")
+    assert "there is no file none.pem" in store.err and "keystow new makes a new store" in store.err, store
+    story.ca()
+    asked = story.fails(3, 301, "ca", "sign", "none.csr", "--ca", "ca", "--profile", "client", "-o", "c.pem")
+    assert "there is no file none.csr" in asked.err and "check the spelling; keystow request makes one for a key" in asked.err, asked
+    backup = story.fails(3, 301, "token", "restore", "none.backup", "--to", "pkcs11:token=story")
+    assert "there is no file none.backup" in backup.err and "next: check the spelling\n" in backup.err, backup
+
+
+@claim
 def request_prints_a_golden_document(story):
     story.golden("request", "request", f"{story.p12()}#web", *A, "--subject", "CN=w")
 
