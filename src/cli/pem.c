@@ -25,9 +25,14 @@ int pem_put(struct ks_buffer *out, const char *title, struct ks_bytes der)
 	return ks_buffer_format(out, "-----END %s-----\n", title);
 }
 
+bool pem_to_file(const char *path)
+{
+	return path && strcmp(path, "-") != 0;
+}
+
 int pem_send(struct run *run, const char *path, struct ks_bytes pem)
 {
-	if (path && strcmp(path, "-") != 0) {
+	if (pem_to_file(path)) {
 		out_string(&run->out, "output", path);
 		return ks_disk_write(run->ctx, path, pem, false, run->options->replace);
 	}

@@ -45,7 +45,10 @@ static int request(struct run *run, struct ks_store *store, void *user)
 		return rc;
 	if (!pem || pem_put(pem, "CERTIFICATE REQUEST", ks_buffer_bytes(der)) < 0)
 		return ks_nomem(run->ctx);
-	return pem_send(run, run->options->output, ks_buffer_bytes(pem));
+	rc = pem_send(run, run->options->output, ks_buffer_bytes(pem));
+	if (rc == 0 && !run->out.json && pem_to_file(run->options->output))
+		run_say(run, "the certificate request is in %s", run->options->output);
+	return rc;
 }
 
 int request_run(struct run *run)

@@ -442,6 +442,17 @@ def request_is_verified_by_openssl(story):
 
 
 @claim
+def request_says_where_the_request_is(story):
+    how = ("request", f"{story.p12()}#web", *A, "--subject", "CN=w", "--replace", "-o", "r.csr")
+    result = story.ok(*how)
+    assert result.out == "" and result.err == "keystow: the certificate request is in r.csr\n", result
+    assert story.ok(*how, "-q").err == ""
+    result = story.ok(*how, "--json")
+    assert result.err == "" and result.json()["stores"][0]["output"] == "r.csr", result
+    assert story.ok(*how[:-1], "-").err == ""
+
+
+@claim
 def only_where_a_store_is_meant_a_missing_file_is_answered_with_keystow_new(story):
     store = story.fails(3, 301, "list", "none.pem")
     assert "there is no file none.pem" in store.err and "keystow new makes a new store" in store.err, store
