@@ -292,8 +292,7 @@ int ks_p11_admin(struct ks_p11_token *token, const struct ks_where *where, const
 	int rc;
 
 	if (admin->act != KS_ADMIN_INIT && !(token->info.flags & CKF_TOKEN_INITIALIZED))
-		return ks_hint(token->ctx, ks_fail(token->ctx, KS_ETOKEN, "token %s is not initialised", token->shown),
-			       "keystow token init '%s' prepares it", token->uri);
+		return ks_p11_blank(token);
 	if (token->info.flags & CKF_TOKEN_INITIALIZED && !ks_p11_names_token(where))
 		return ks_hint(token->ctx,
 			       ks_fail(token->ctx, KS_EAMBIGUOUS,

@@ -15,6 +15,9 @@
 
 #include <string.h>
 
+/* A blank token is opened by who is going to initialise it; nobody else finds anything in it. */
+#define ADMINISTERING (KS_WRITE | KS_WITHOUT_SECRET)
+
 struct ks_p11_store {
 	struct ks_ctx *ctx;
 	const struct ks_where *where;
@@ -32,7 +35,7 @@ static int store_open(void *state, struct ks_ctx *ctx, const struct ks_engine *s
 
 	(void)self;
 	*store = (struct ks_p11_store){ .ctx = ctx, .where = where, .mode = mode };
-	rc = ks_p11_token_find(&store->token, ctx, where, mode & KS_WRITE);
+	rc = ks_p11_token_find(&store->token, ctx, where, (mode & ADMINISTERING) == ADMINISTERING);
 	if (rc < 0 || !(store->token->info.flags & CKF_TOKEN_INITIALIZED))
 		return rc;
 	rc = ks_p11_failed(ctx, &store->token->on, ks_p11_session_take(store->token, &session));
@@ -68,10 +71,9 @@ static int enter(struct ks_p11_store *store)
 {
 	int rc = store->token->info.flags & CKF_TOKEN_INITIALIZED
 			 ? ks_p11_login_user(store->token, store->where)
-			 : ks_fail(store->ctx, KS_ETOKEN, "token %s is not initialised", store->token->shown);
+			 : ks_p11_blank(store->token);
 
-	return rc < 0 ? ks_hint(store->ctx, rc, "keystow token init '%s' prepares it", store->token->uri)
-		      : look_if_needed(store);
+	return rc < 0 ? rc : look_if_needed(store);
 }
 
 static bool visible(const struct ks_p11_token *token, const struct ks_where *where)

@@ -502,6 +502,13 @@ static size_t fitting(struct ks_p11_token **first, struct ks_p11_token *const *t
 	return count;
 }
 
+int ks_p11_blank(const struct ks_p11_token *token)
+{
+	return ks_hint(token->ctx,
+		       ks_fail(token->ctx, KS_ENOTOKEN, "there is nothing in token %s yet: it is blank (not initialised)", token->shown),
+		       "keystow token init '%s' prepares it", token->uri);
+}
+
 static int choose(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks_where *where,
 		  const struct present *present, bool blank)
 {
@@ -513,6 +520,8 @@ static int choose(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks
 		count = fitting(&token, present->list, where, true);
 	if (count > 1)
 		return ambiguous(ctx, where, present, only_blank);
+	if (count == 0 && !blank && fitting(&token, present->list, where, true) == 1)
+		return ks_p11_blank(token);
 	if (count == 0 && present->status)
 		return ks_while(ctx, present_fail(present, ctx), "looking for %s", ks_where_text(where));
 	if (count == 0)

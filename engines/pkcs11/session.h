@@ -62,8 +62,10 @@ bool ks_p11_token_matches(const struct ks_p11_token *token, const struct ks_wher
 /* Does the address name a token at all? A PIN is only ever sent to a token that was named. */
 bool ks_p11_names_token(const struct ks_where *where);
 /* The one token that is meant. KS_EAMBIGUOUS with the candidates, KS_ENOTOKEN with those present. A token that is not initialised
- * is found only when no other fits and `blank` is set. */
+ * is found only when no other fits and `blank` is set; without it, it is told. */
 int ks_p11_token_find(struct ks_p11_token **out, struct ks_ctx *ctx, const struct ks_where *where, bool blank);
+/* KS_ENOTOKEN: the token is not initialised, so there is nothing to find in it. */
+int ks_p11_blank(const struct ks_p11_token *token);
 /* Is that the same device? By its serial number and its label, which only initialising changes. */
 bool ks_p11_token_is(const struct ks_p11_token *token, const CK_TOKEN_INFO *info);
 /* Reads flags and limits anew. */

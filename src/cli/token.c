@@ -424,10 +424,11 @@ static int pin_admin(struct run *run, const struct ks_where *where, const struct
 		rc = sources_apart(run, options->new_pin_source, options->so_pin_source);
 	if (rc == 0 && officer)
 		rc = sources_apart(run, where->pin_source, options->so_pin_source);
-	if (rc == 0)
+	/* A blank token has no PIN to change, and says so when it is opened. */
+	if (rc == 0 && token->initialized)
 		rc = ask_secret(&present, run, token, change->allows, officer ? options->so_pin_source : where->pin_source,
 				false);
-	if (rc == 0)
+	if (rc == 0 && token->initialized)
 		rc = ask_secret(&wanted, run, token, change->sets, options->new_pin_source, true);
 	if (rc < 0)
 		return rc;

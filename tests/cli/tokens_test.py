@@ -619,6 +619,23 @@ def a_blank_token_among_the_candidates_is_told_by_its_slot(story):
 
 
 @claim
+def a_blank_token_is_not_found_by_any_command_and_init_is_the_next_one(story):
+    story.token()
+    free = f"pkcs11:slot-id={next(t['slot'] for t in story.ok('token', 'list', '--json').json()['tokens'] if not t['initialized'])}"
+    story.openssl_key("web")
+    story.tool("openssl", "pkey", "-in", "web.key", "-pubout", "-out", "web.pub")
+    so = ("--so-pin-source", "file:so.pin", "--new-pin-source", "file:pin")
+    for argv in (("list", free), ("show", f"{free};object=k"), ("find", "k", free), ("lint", free), ("verify", free), ("token", "bench", free),
+                 ("token", "backup", free, "-o", "b"), ("generate", f"{free};object=k", "--type", "p256", *P), ("remove", f"{free};object=k"),
+                 ("rename", f"{free};object=k", "l"), ("copy", "web.pub", free), ("request", f"{free};object=k", "--subject", "CN=k", *P),
+                 ("token", "pin", free), ("token", "pin", free, "--unblock", *so),
+                 ("ca", "init", "ca", "--subject", "CN=CA", "--key", f"{free};object=ca")):
+        result = story.fails(3, 303, *argv)
+        assert "it is blank" in result.err and "  next: keystow token init 'pkcs11:" in result.err, result
+    assert not story.has("b") and not story.has("ca")
+
+
+@claim
 def after_a_wrong_pin_the_token_is_not_tried_again(story):
     token = story.token()
     result = story.run("list", f"{token}?pin-source=file:b.pin", f"{token}?pin-source=file:pin", "--json", "--trace")
