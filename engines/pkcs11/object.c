@@ -367,8 +367,12 @@ static unsigned flags_of(const struct ks_p11_token *token, const struct reading 
 		return 0;
 	if (r->sensitive == CK_TRUE)
 		flags |= KS_SENSITIVE;
+	else if (r->sensitive != CK_FALSE)
+		flags |= KS_SENSITIVE_UNKNOWN;
 	if (r->extractable == CK_TRUE)
 		flags |= KS_EXTRACTABLE;
+	else if (r->extractable != CK_FALSE)
+		flags |= KS_EXTRACTABLE_UNKNOWN;
 	if (r->local == CK_TRUE)
 		flags |= KS_MADE_HERE;
 	else if (r->local != CK_FALSE || (token->quirks & KS_P11_ORIGIN_UNTOLD))

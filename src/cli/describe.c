@@ -218,8 +218,10 @@ static void set_device(json_t *object, const struct ks_item *key)
 	if (!(key->flags & KS_ON_DEVICE))
 		return;
 	json_object_set_new(object, "on_device", json_true());
-	json_object_set_new(object, "sensitive", json_boolean(key->flags & KS_SENSITIVE));
-	json_object_set_new(object, "extractable", json_boolean(key->flags & KS_EXTRACTABLE));
+	if (!(key->flags & KS_SENSITIVE_UNKNOWN))
+		json_object_set_new(object, "sensitive", json_boolean(key->flags & KS_SENSITIVE));
+	if (!(key->flags & KS_EXTRACTABLE_UNKNOWN))
+		json_object_set_new(object, "extractable", json_boolean(key->flags & KS_EXTRACTABLE));
 	if (!(key->flags & KS_ORIGIN_UNKNOWN))
 		json_object_set_new(object, "made_on_device", json_boolean(key->flags & KS_MADE_HERE));
 }

@@ -49,8 +49,15 @@ static void show_altnames(struct run *run, struct ks_bytes extension)
 static const char *made(const struct ks_item *key)
 {
 	if (key->flags & KS_ORIGIN_UNKNOWN)
-		return "the device does not tell where it was made";
+		return "where it was made: not told by the token";
 	return key->flags & KS_MADE_HERE ? "made on the device" : "imported, not made on the device";
+}
+
+static const char *leaves(const struct ks_item *key)
+{
+	if (key->flags & KS_EXTRACTABLE_UNKNOWN)
+		return "whether it can be taken out: not told by the token";
+	return key->flags & KS_EXTRACTABLE ? "can be taken out" : "cannot leave it";
 }
 
 static void show_key(struct run *run, const struct described *described)
@@ -62,8 +69,8 @@ static void show_key(struct run *run, const struct described *described)
 		return;
 	ks_keyspec_title(title, &described->key);
 	if (head->flags & KS_ON_DEVICE && head->kind == KS_PRIVATE_KEY)
-		out_line(&run->out, "  %-9s %s, %s, %s", "key", title, made(head),
-			 head->flags & KS_EXTRACTABLE ? "can be taken out" : "cannot leave it");
+		out_line(&run->out, "  %-9s %s, %s, %s%s", "key", title, made(head), leaves(head),
+			 head->flags & KS_SENSITIVE_UNKNOWN ? ", whether it is sensitive: not told by the token" : "");
 	else if (head->kind == KS_PRIVATE_KEY)
 		out_line(&run->out, "  %-9s %s, private key in a file%s", "key", title,
 			 head->flags & KS_SEALED ? ", sealed" : "");

@@ -24,6 +24,8 @@ enum ks_item_flag {
 	KS_HASHED = 64,		/* sha256 below is filled in */
 	KS_PLAIN_DATA = 256,	/* opaque bytes that a person put there (a data object of a token) */
 	KS_ORIGIN_UNKNOWN = 128,/* the device does not tell where the key was made */
+	KS_SENSITIVE_UNKNOWN = 512,
+	KS_EXTRACTABLE_UNKNOWN = 1024,
 };
 
 /* How a kind of store answers for its items. Slots may be NULL: the item cannot do that. */

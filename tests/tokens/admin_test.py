@@ -176,6 +176,23 @@ def imports():
             tap.ok(got.rc == code and words in got.err and at.objects("walnut") == before, f"{row}: a sentence, and nothing stays", got)
 
 
+def untold():
+    with stand.Stand("walnut") as at:
+        at.configure()
+        key = "pkcs11:token=walnut;object=k"
+        at.ks("generate", key, "--type", "p256")
+        told = at.ks("show", key)
+        tap.ok("not told" not in told.out, "show has nothing to add where the token tells all", told)
+        for attribute, words, field in (("0x163", "where it was made: not told by the token", "made_on_device"),
+                                        ("0x162", "whether it can be taken out: not told by the token", "extractable"),
+                                        ("0x103", "whether it is sensitive: not told by the token", "sensitive")):
+            row = f"C_GetAttributeValue * value {attribute}=ff"  # what stands in the room for it when the token gives nothing
+            got, document = at.ks("show", key, schedule=row), at.ks("show", key, "--json", schedule=row)
+            entry = json.loads(document.out)["stores"][0]["entries"][0] if document.rc == 0 else {}
+            tap.ok(got.rc == 0 and words in got.out and entry and field not in entry,
+                   f"show: {words}, and --json leaves {field} out", f"{got}\n{document}")
+
+
 def doctor(at, *args, **more):
     got = at.ks("token", "doctor", "pkcs11:token=walnut", *args, "--json", **more)
     checks = json.loads(got.out)["tokens"][0]["checks"] if got.out.startswith("{") and '"tokens"' in got.out else []
@@ -313,6 +330,6 @@ def benches():
         tap.ok(got.rc == 0 and "nothing signed" in got.err and not [c for c in got.calls if c.name == "C_Sign"], "with neither it signs nothing", got)
 
 
-for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, doctors, data_objects, benches):
+for job in (pins, pins_at_a_terminal, pins_on_a_pad, uses, capabilities, imports, untold, doctors, data_objects, benches):
     job()
 tap.done()
