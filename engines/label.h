@@ -5,8 +5,8 @@
  * Java folds the case of aliases, so two labels that differ by case alone count as one here: a store written by keystow stays
  * whole when keytool rewrites it. Lookups cost the logarithm of the number of labels, also when somebody chose them to hurt.
  */
-#ifndef KS_OPS_LABEL_H
-#define KS_OPS_LABEL_H
+#ifndef KS_LABEL_H
+#define KS_LABEL_H
 
 #include "engine.h"
 
