@@ -35,30 +35,6 @@ int ks_bmp_put(struct ks_buffer *out, struct ks_bytes text, bool latin1)
 	return out->status;
 }
 
-static size_t utf8_put(unsigned char *to, uint32_t point)
-{
-	if (point < 0x80) {
-		to[0] = (unsigned char)point;
-		return 1;
-	}
-	if (point < 0x800) {
-		to[0] = (unsigned char)(0xc0 | point >> 6);
-		to[1] = (unsigned char)(0x80 | (point & 0x3f));
-		return 2;
-	}
-	if (point < 0x10000) {
-		to[0] = (unsigned char)(0xe0 | point >> 12);
-		to[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
-		to[2] = (unsigned char)(0x80 | (point & 0x3f));
-		return 3;
-	}
-	to[0] = (unsigned char)(0xf0 | point >> 18);
-	to[1] = (unsigned char)(0x80 | (point >> 12 & 0x3f));
-	to[2] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
-	to[3] = (unsigned char)(0x80 | (point & 0x3f));
-	return 4;
-}
-
 static uint32_t unit_at(struct ks_bytes bmp, size_t i)
 {
 	return (uint32_t)bmp.data[i] << 8 | bmp.data[i + 1];
@@ -91,7 +67,7 @@ int ks_bmp_text(struct ks_bytes *out, struct ks_set *set, struct ks_bytes bmp)
 	if (!text)
 		return KS_ENOMEM;
 	for (size_t i = 0; i < bmp.size;)
-		size += utf8_put(text + size, point_next(bmp, &i));
+		size += ks_utf8_put(text + size, point_next(bmp, &i));
 	*out = ks_set_bytes(set, text, size);
 	return out->data ? 0 : KS_ENOMEM;
 }

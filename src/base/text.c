@@ -27,6 +27,30 @@ size_t ks_utf8_next(uint32_t *point, const unsigned char *at, size_t left)
 	return length;
 }
 
+size_t ks_utf8_put(unsigned char *to, uint32_t point)
+{
+	if (point < 0x80) {
+		to[0] = (unsigned char)point;
+		return 1;
+	}
+	if (point < 0x800) {
+		to[0] = (unsigned char)(0xc0 | point >> 6);
+		to[1] = (unsigned char)(0x80 | (point & 0x3f));
+		return 2;
+	}
+	if (point < 0x10000) {
+		to[0] = (unsigned char)(0xe0 | point >> 12);
+		to[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
+		to[2] = (unsigned char)(0x80 | (point & 0x3f));
+		return 3;
+	}
+	to[0] = (unsigned char)(0xf0 | point >> 18);
+	to[1] = (unsigned char)(0x80 | (point >> 12 & 0x3f));
+	to[2] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
+	to[3] = (unsigned char)(0x80 | (point & 0x3f));
+	return 4;
+}
+
 bool ks_utf8_valid(struct ks_bytes bytes)
 {
 	uint32_t point;

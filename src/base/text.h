@@ -12,6 +12,8 @@
 bool ks_utf8_valid(struct ks_bytes bytes);
 /* Length of the UTF-8 sequence at `at` (RFC 3629), its code point in *point; 0 when there is none. `left` is at least 1. */
 size_t ks_utf8_next(uint32_t *point, const unsigned char *at, size_t left);
+/* Writes `point` as UTF-8, at most four bytes; returns how many. */
+size_t ks_utf8_put(unsigned char *to, uint32_t point);
 /* Control characters (C0, DEL, C1), line and paragraph separators, marks that reorder text or have no width, and tags. */
 bool ks_text_hides(uint32_t point);
 /* Appends `bytes` for a terminal or a sentence: control characters, bidi marks and bytes that are not UTF-8 as \xNN / \uNNNN. */
