@@ -243,9 +243,30 @@ static int decode_by_stash(bool *opened, struct ks_file *file, struct ks_set *in
 	return 0;
 }
 
+/*
+ * Nobody gave a password, and none is needed to see what is there: a store of certificates is read as Java reads it then, its
+ * integrity unchecked.
+ */
+static bool stays_unchecked(const struct ks_file *file, const struct ks_set *set)
+{
+	const struct ks_problem *problem;
+
+	if ((file->mode & KS_WRITE) || file->where->pin_source || ks_set_facts_of(set)->integrity != KS_INTEGRITY_UNCHECKED ||
+	    has_sealed_key(set))
+		return false;
+	for (size_t i = 0; (problem = ks_set_problem_at(set, i)); i++) {
+		if (problem->status == KS_ENOSECRET)
+			return false;
+	}
+	ks_forgive(file->ctx);
+	ks_notice(file->ctx, KS_ENOSECRET, ks_where_shown(file->where), "with its password it is checked: --pin-source SOURCE",
+		  "%s was read without its password, so nobody knows whether it was changed", ks_where_shown(file->where));
+	return true;
+}
+
 static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_bytes bytes, bool may_ask)
 {
-	bool again, opened = false;
+	bool again, seen, opened = false;
 	int rc;
 
 	if (file->secret)
@@ -255,10 +276,13 @@ static int decode_asking(struct ks_file *file, struct ks_set *into, struct ks_by
 		return rc;
 	ks_forgive(file->ctx);
 	again = rc < 0 || (file->engine->can & KS_CAN_MAC);
+	seen = rc == 0;
 	rc = decode_by_stash(&opened, file, into, bytes);
 	if (rc < 0 || opened)
 		return rc;
 	rc = ask_password(&file->secret, file, false);
+	if (rc == KS_ENOSECRET && seen && stays_unchecked(file, into))
+		return 0;
 	if (rc < 0)
 		return rc;
 	/* Where only keys are sealed there is nothing to read again, and the codec may have decoded the text over itself. */
