@@ -28,6 +28,9 @@ enum ks_can {
 	KS_CAN_WRAP = 16384,	/* private keys leave it, and come into it, wrapped under another key */
 	KS_TRUSTS_ALL = 32768,	/* a certificate without its key is trusted there, whether it was before or not */
 	KS_WANTS_CERTIFICATE = 65536, /* a private key has its place beside its certificate, and nowhere else */
+	KS_CAN_ALIASES = 131072,	/* its labels are Java's aliases: written in lower case, and each of them once */
+	KS_CAN_CHAINS = 262144,	/* a certificate in it is an anchor or lies in a key's chain; there are no others */
+	KS_CAN_KEY_SECRETS = 524288,	/* a key in it may have a password of its own, which passwd leaves alone */
 };
 
 /* ---- codecs: bytes in, items out; no file names, no prompts, no globals ---- */

@@ -24,6 +24,28 @@ static const struct ks_engine p12 = {
 	FILE_FUNCTIONS,
 };
 
+#define JAVA_CAN                                                                                                    \
+	(KS_CAN_KEYS | KS_CAN_CERTIFICATES | KS_CAN_ANCHORS | KS_CAN_LABELS | KS_CAN_WRITE | KS_CAN_ATOMIC |          \
+	 KS_CAN_MANY | KS_CAN_SEAL | KS_CAN_MAC | KS_CAN_ALIASES | KS_CAN_CHAINS | KS_CAN_KEY_SECRETS)
+
+static const struct ks_engine jks = {
+	.name = "jks",
+	.title = "Java key store (JKS)",
+	.endings = ".jks",
+	.can = JAVA_CAN,
+	.codec = &ks_codec_jks,
+	FILE_FUNCTIONS,
+};
+
+static const struct ks_engine jceks = {
+	.name = "jceks",
+	.title = "Java key store (JCEKS)",
+	.endings = ".jceks",
+	.can = JAVA_CAN | KS_CAN_SECRETS,
+	.codec = &ks_codec_jceks,
+	FILE_FUNCTIONS,
+};
+
 static const struct ks_engine kdb = {
 	.name = "kdb",
 	.title = "IBM key database",
@@ -71,7 +93,7 @@ const struct ks_engine ks_engine_by_content = {
 	FILE_FUNCTIONS,
 };
 
-const struct ks_engine *const ks_engines[] = { &p12, &kdb, &pem, &der, &p7, &ks_engine_pkcs11, NULL };
+const struct ks_engine *const ks_engines[] = { &p12, &jks, &jceks, &kdb, &pem, &der, &p7, &ks_engine_pkcs11, NULL };
 
 const struct ks_engine *ks_engine_named(const char *scheme)
 {

@@ -6,6 +6,8 @@
 #include "engine.h"
 
 extern const struct ks_codec ks_codec_der;
+extern const struct ks_codec ks_codec_jceks;
+extern const struct ks_codec ks_codec_jks;
 extern const struct ks_codec ks_codec_kdb;
 extern const struct ks_codec ks_codec_pem;
 extern const struct ks_codec ks_codec_pkcs7;

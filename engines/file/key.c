@@ -123,6 +123,25 @@ int ks_key_clear(struct ks_buffer **out, struct ks_ctx *ctx, struct ks_bytes der
 	return rc < 0 ? rc : ks_key_pkcs8(out, ctx, key);
 }
 
+int ks_secret_key_parts(struct ks_bytes *oid, struct ks_bytes *key, struct ks_bytes clear)
+{
+	struct ks_der whole, version, algorithm, octets, name;
+	struct ks_bytes rest;
+
+	if (ks_der_only(&whole, clear, KS_DER_SEQUENCE) < 0)
+		return KS_EDAMAGED;
+	rest = whole.content;
+	if (ks_der_expect(&version, &rest, KS_DER_INTEGER) < 0 || ks_der_expect(&algorithm, &rest, KS_DER_SEQUENCE) < 0 ||
+	    ks_der_expect(&octets, &rest, KS_DER_OCTETS) < 0)
+		return KS_EDAMAGED;
+	rest = algorithm.content;
+	if (ks_der_expect(&name, &rest, KS_DER_OID) < 0)
+		return KS_EDAMAGED;
+	*oid = name.content;
+	*key = octets.content;
+	return 0;
+}
+
 typedef int opener(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret);
 
 static int ask_and_open(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, opener *open,
@@ -195,13 +214,23 @@ static int sealed_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 static const struct ks_item_from from_clear = { clear_pkey, clear_pkcs8 };
 static const struct ks_item_from from_sealed = { sealed_pkey, sealed_pkcs8 };
 
+void ks_key_tell(struct ks_item *item, const EVP_PKEY *key)
+{
+	unsigned char *spki = NULL;
+	int size = i2d_PUBKEY(key, &spki);
+
+	if (size > 0) {
+		item->spki = ks_set_bytes(item->set, spki, (size_t)size);
+		item->key = ks_keyspec_of_spki(item->spki);
+	}
+	OPENSSL_free(spki);
+}
+
 /* The public half of a clear key tells what kind it is; a key that cannot be decoded stays listed, with a problem. */
 static void look_inside(struct ks_item *item)
 {
 	struct ks_ctx *ctx = ks_set_ctx(item->set);
 	ks_auto_ssl(EVP_PKEY) key = NULL;
-	unsigned char *spki = NULL;
-	int size;
 
 	if (decode_key(&key, ctx, item->der) < 0) {
 		item->flags |= KS_UNDECODED;
@@ -209,12 +238,7 @@ static void look_inside(struct ks_item *item)
 		ks_forgive(ctx);
 		return;
 	}
-	size = i2d_PUBKEY(key, &spki);
-	if (size > 0) {
-		item->spki = ks_set_bytes(item->set, spki, (size_t)size);
-		item->key = ks_keyspec_of_spki(item->spki);
-	}
-	OPENSSL_free(spki);
+	ks_key_tell(item, key);
 }
 
 void ks_key_item(struct ks_item *item, enum ks_shape shape)

@@ -24,10 +24,6 @@ struct row {
 	"out"
 
 static const struct row rows[] = {
-	{ MAGIC("\xfe\xed\xfe\xed"),
-	  { "a Java key store (JKS)", "keytool -importkeystore -deststoretype pkcs12 makes a PKCS#12 file of it" } },
-	{ MAGIC("\xce\xce\xce\xce"),
-	  { "a Java key store (JCEKS)", "keytool -importkeystore -deststoretype pkcs12 makes a PKCS#12 file of it" } },
 	{ MAGIC("\x03\xd9\xa2\x9a"),
 	  { "a KeePass database of passwords",
 	    "IBM key databases have the same ending and are something else; name one of these" } },

@@ -26,6 +26,7 @@ enum ks_item_flag {
 	KS_ORIGIN_UNKNOWN = 128,/* the device does not tell where the key was made */
 	KS_SENSITIVE_UNKNOWN = 512,
 	KS_EXTRACTABLE_UNKNOWN = 1024,
+	KS_LEFT_OUT = 2048,	/* set by a codec that wrote a set without it, because it goes with something that is gone */
 };
 
 /* How a kind of store answers for its items. Slots may be NULL: the item cannot do that. */

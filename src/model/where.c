@@ -21,7 +21,7 @@
 #define LONGEST_ADDRESS 65536
 #define SHORTEST_DIGEST 4 /* hexadecimal digits */
 
-static const char *const schemes[] = { "p12", "kdb", "pem", "der", "p7", "pkcs11", NULL };
+static const char *const schemes[] = { "p12", "jks", "jceks", "kdb", "pem", "der", "p7", "pkcs11", NULL };
 
 /* What people call our schemes elsewhere. */
 static const struct {

@@ -279,6 +279,26 @@ static void tell_trust(const struct copy *copy)
 			copy->newly_trusted, copy->newly_trusted == 1 ? " is" : "s are", copy->to->engine->title);
 }
 
+/*
+ * Where certificates are either trusted or above a key, one that is neither can only become trusted. A file that cannot say what it
+ * trusts leaves that to whoever copies; a store that can, and does not trust it, is believed.
+ */
+static int settle_alone(const char **why, struct copy *copy, const struct ks_entry *entry, struct ks_naming *naming)
+{
+	struct ks_item *certificate = entry->key ? NULL : entry->certificate;
+
+	if (!(copy->to->engine->can & KS_CAN_CHAINS) || !certificate || ks_item_is_anchor(certificate))
+		return 0;
+	if ((copy->from->engine->can & KS_CAN_ANCHORS) || certificate->trust.distrusted)
+		*why = "that kind of store holds a certificate without its key only as trusted, and it is not";
+	else if (copy->wish->strict)
+		*why = "that kind of store holds a certificate without its key only as trusted";
+	naming->set_trust = true;
+	naming->trust = (struct ks_trust){ .trusted = KS_FOR_ANY };
+	copy->newly_trusted += !*why;
+	return *why ? lose(copy, certificate, *why) : 0;
+}
+
 /* The item without its record, which is sealed and named in the source's way. `signer`: a certificate without its key. */
 static int put(struct copy *copy, struct ks_item *item, const struct ks_naming *naming, bool signer)
 {
@@ -473,8 +493,12 @@ static int copy_entry(struct copy *copy, const struct ks_entry *entry, bool only
 	} else if (entry->certificate && !entry->key && has_certificate(copy, entry->certificate)) {
 		return 0;
 	}
-	if (entry->key && (copy->to->engine->can & KS_CAN_IDS))
+	/* Where key and chain become one record, the id is what they find each other by. */
+	if (entry->key && (copy->to->engine->can & (KS_CAN_IDS | KS_CAN_CHAINS)))
 		naming.id = id_for(copy, entry, made);
+	rc = settle_alone(&why, copy, entry, &naming);
+	if (rc < 0 || why)
+		return rc < 0 || !only ? rc : refuse_all(copy, entry, why);
 	rc = put_parts(&put_count, &why, copy, entry, &naming);
 	if (rc < 0)
 		return rc;
@@ -549,7 +573,8 @@ int ks_remove_plan(struct ks_plan **out, struct ks_store *store, const struct ks
 		rc = ks_plan_new(&plan, store->ctx, store->items);
 	if (rc == 0)
 		rc = drop_entry(plan, entry, NULL);
-	for (size_t i = 0; rc == 0 && entry->key && i < entry->chain_count; i++)
+	/* Where a chain is part of its key, it goes with it. */
+	for (size_t i = 0; rc == 0 && entry->key && !(store->engine->can & KS_CAN_CHAINS) && i < entry->chain_count; i++)
 		rc = ks_plan_note(plan, entry->chain[i], "was above it; stays, because it may serve others");
 	if (rc < 0)
 		return rc;

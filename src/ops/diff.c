@@ -8,6 +8,7 @@
  */
 #include "check.h"
 
+#include "alias.h"
 #include "certificate.h"
 
 #include <string.h>
@@ -153,18 +154,20 @@ static void match(struct sides *left, struct sides *right, struct ks_bytes (*key
 /* ---- what partners may still differ in ---- */
 
 /* A plain bundle has no labels; that says nothing against those of the store it was merged into. */
-static bool labels_disagree(const struct ks_entry *a, const struct ks_entry *b)
+static bool labels_disagree(const struct ks_entry *a, const struct ks_entry *b, bool aliases)
 {
 	struct ks_bytes of_a = ks_entry_label(a), of_b = ks_entry_label(b);
 
-	return of_a.data && of_b.data && !ks_bytes_equal(of_a, of_b);
+	if (!of_a.data || !of_b.data)
+		return false;
+	return aliases ? !ks_alias_equal(of_a, of_b) : !ks_bytes_equal(of_a, of_b);
 }
 
 static bool same(const struct ks_entry *a, const struct ks_entry *b, unsigned can)
 {
 	if (!a->key != !b->key || !a->certificate != !b->certificate)
 		return false;
-	if ((can & KS_CAN_LABELS) && labels_disagree(a, b))
+	if ((can & KS_CAN_LABELS) && labels_disagree(a, b, can & KS_CAN_ALIASES))
 		return false;
 	if (!a->certificate)
 		return true;
@@ -219,7 +222,10 @@ int ks_diff(struct ks_differences *out, struct ks_store *left, struct ks_store *
 	match(&before, &after, by_identity);
 	match(&before, &after, by_public_key);
 	match(&before, &after, by_label);
-	rc = report(&found, &before, &after, left->ctx, left->engine->can & right->engine->can);
+	/* Where one of the two has labels in lower case only, the other's case says nothing. */
+	rc = report(&found, &before, &after, left->ctx,
+		    (left->engine->can & right->engine->can) |
+			    ((left->engine->can | right->engine->can) & KS_CAN_ALIASES));
 	if (rc < 0) {
 		ks_differences_free(&found);
 		return rc;

@@ -6,6 +6,7 @@
  */
 #include "reader.h"
 
+#include "alias.h"
 #include "certificate.h"
 #include "text.h"
 
@@ -15,7 +16,7 @@
 #include <string.h>
 
 /* What a store is for a program; bits. */
-enum form { TOKEN = 1, P12 = 2, PEM = 4, DER = 8, P7 = 16, ANY_FORM = 31 };
+enum form { TOKEN = 1, P12 = 2, PEM = 4, DER = 8, P7 = 16, JKS = 32, OF_ALL = 31 };
 enum program { JAVA = 1, NSS = 2, OPENSSL = 4, LIBP11 = 8, SSH = 16, GNUTLS = 32 };
 
 struct ks_reader {
@@ -26,12 +27,12 @@ struct ks_reader {
 };
 
 static const struct ks_reader readers[] = {
-	{ JAVA, "java", "Java", TOKEN | P12, "p12:NEW.p12" },
+	{ JAVA, "java", "Java", TOKEN | P12 | JKS, "p12:NEW.p12" },
 	{ NSS, "nss", "NSS", TOKEN | P12 | PEM | DER, "p12:NEW.p12" },
-	{ OPENSSL, "openssl", "OpenSSL", ANY_FORM, "pem:NEW.pem" },
+	{ OPENSSL, "openssl", "OpenSSL", OF_ALL | JKS, "pem:NEW.pem" },
 	{ LIBP11, "openssl-engine", "OpenSSL's pkcs11 engine", TOKEN, "pkcs11:token=LABEL" },
 	{ SSH, "ssh", "OpenSSH", TOKEN | PEM, "pem:NEW.pem" },
-	{ GNUTLS, "gnutls", "GnuTLS", ANY_FORM, "pem:NEW.pem" },
+	{ GNUTLS, "gnutls", "GnuTLS", OF_ALL, "pem:NEW.pem" },
 };
 #define READERS (sizeof(readers) / sizeof(readers[0]))
 
@@ -90,7 +91,8 @@ static enum form form_of(const struct ks_facts *facts)
 	static const struct {
 		const char *format;
 		enum form form;
-	} forms[] = { { "pkcs11", TOKEN }, { "pkcs12", P12 }, { "pem", PEM }, { "der", DER }, { "pkcs7", P7 } };
+	} forms[] = { { "pkcs11", TOKEN }, { "pkcs12", P12 }, { "jks", JKS }, { "jceks", JKS },
+		      { "pem", PEM },      { "der", DER },    { "pkcs7", P7 } };
 
 	for (size_t i = 0; facts->format && i < sizeof(forms) / sizeof(forms[0]); i++) {
 		if (strcmp(facts->format, forms[i].format) == 0)
@@ -109,6 +111,14 @@ static bool no_certificate(const struct look *look)
 static bool key_without_certificate(const struct look *look)
 {
 	return look->key && !look->entry->certificate;
+}
+
+/* Java makes an alias lower case before it looks for it. */
+static bool has_capitals(const struct look *look)
+{
+	struct ks_bytes label = ks_entry_label(look->entry), alias;
+
+	return ks_alias_of(&alias, label, look->store->items) == 0 && !ks_bytes_equal(label, alias);
 }
 
 static bool no_id(const struct look *look)
@@ -296,15 +306,22 @@ static const struct rule {
 	{ JAVA, P12, KS_UNSEEN, "alias-shared", alias_shared,
 	  "another entry has the same label, or one that differs in case alone, and Java shows one of them",
 	  "keystow rename gives one of them another" },
-	{ JAVA, P12, KS_SEEN, "no-certificate", key_without_certificate,
+	{ JAVA, P12 | JKS, KS_SEEN, "no-certificate", key_without_certificate,
 	  "no certificate belongs to the key, and Java cannot use it without",
 	  "ask for one: keystow enroll, or keystow request and keystow install" },
-	{ JAVA, P12, KS_SEEN, "curve", other_curve, "Java 17 supports only the curves P-256, P-384 and P-521",
+	{ JAVA, P12 | JKS, KS_SEEN, "curve", other_curve, "Java 17 supports only the curves P-256, P-384 and P-521",
 	  "make a key of type p256 for Java" },
 	{ JAVA, P12, KS_USED, "alias", no_label, "the entry has no label, so Java calls it by a number",
 	  "keystow rename gives it one" },
 	{ JAVA, P12, KS_USED, "password", strange_password,
 	  "the password has characters beyond ASCII, which Java takes for a wrong one", "keystow passwd STORE" },
+	/* Java: its own kinds. */
+	{ JAVA, JKS, KS_SEEN, "alias-shared", alias_shared,
+	  "another entry has the same label, or one that differs in case alone, and Java finds one of them",
+	  "keystow rename gives one of them another" },
+	{ JAVA, JKS, KS_SEEN, "alias-case", has_capitals,
+	  "its alias has capital letters, and Java looks for it in lower case (keytool -list stops there)",
+	  "keystow rename gives it one in lower case" },
 	/* NSS: a certificate is what a program chooses, and its key is the one with the same CKA_ID. */
 	{ NSS, TOKEN, KS_UNSEEN, "no-certificate", no_certificate,
 	  "no certificate belongs to the key, and programs on NSS choose keys by their certificate (certutil -K shows "
@@ -352,7 +369,7 @@ static const struct rule {
 	  "ssh-keygen makes one in its own format" },
 	{ SSH, TOKEN | PEM, KS_UNSEEN, "certificate", certificate_alone,
 	  "ssh makes nothing of an X.509 certificate without key", NULL },
-	{ GNUTLS, ANY_FORM, KS_SEEN, "curve", other_curve, "GnuTLS 3.7 supports only the curves P-256, P-384 and P-521",
+	{ GNUTLS, OF_ALL, KS_SEEN, "curve", other_curve, "GnuTLS 3.7 supports only the curves P-256, P-384 and P-521",
 	  "make a key of type p256 for GnuTLS" },
 };
 

@@ -176,7 +176,7 @@ def find_fails_in_words(story):
 @claim
 def what_is_surely_no_store_is_said_to_be_what_it_is_whatever_its_address_says(story):
     for name, content, words in (("page.html", b" <!DOCTYPE html><p>Please log in</p>", "a web page"), ("a.zip", b"PK\x03\x04rest", "a ZIP archive"),
-                                 ("a.jks", b"\xfe\xed\xfe\xed\0\0\0\2", "a Java key store"), ("gone", b"\0" * 4096, "nothing but zero bytes")):
+                                 ("gone", b"\0" * 4096, "nothing but zero bytes")):
         story.write(name, content)
         for address in (name, "p12:" + name, "der:" + name, "p7:" + name):
             for command in ("list", "verify"):
@@ -193,6 +193,52 @@ def standard_input_has_a_name_in_sentences(story):
     result = story.run("list", "p12:-", stdin=story.read("web.crt"))
     assert "keystow: standard input is a PEM file, not a PKCS#12 file" in result.err, result
     assert 'nothing in standard input matches "x-x"' in story.run("find", "x-x", "-", stdin=story.read("web.crt")).err
+
+
+# ---- Java's key stores ----
+
+@claim
+def a_store_of_java_is_told_as_any_other(story):
+    sample = os.path.join(DATA, "jks-java-two-keys-and-trust.jks")
+    story.write("sample.jks", open(sample, "rb").read())
+    story.write("sample.pin", b"sample\n")
+    told = story.ok("list", "jks:sample.jks", "--json", "--pin-source", "file:sample.pin").json()["stores"][0]
+    assert (told["format"], told["integrity"], told["protection"]["weak"]) == ("jks", "verified", True), told
+    assert (told["counts"]["keys"], told["counts"]["certificates"], told["counts"]["anchors"]) == (2, 5, 2), told
+    assert [e["kind"] for e in told["entries"]] == ["anchor", "private-key", "private-key", "anchor"], told
+    shown = story.ok("show", "sample.jks#web", "--pin-source", "file:sample.pin")
+    assert "gives way to guessing: keys are under stream of SHA-1" in shown.err and "p12: store" in shown.err, shown
+    assert "web  can be used by Java" in story.ok("verify", "sample.jks#web", "--for", "java", "--pin-source", "file:sample.pin").out
+    capitals = os.path.join(DATA, "jks-capitals-and-equal-aliases.jks")
+    result = story.run("verify", capitals, "--for", "java", "--pin-source", "file:sample.pin")
+    assert result.code == 1 and "has capital letters, and Java looks for it in lower case" in result.out, result
+    assert story.ok("show", "sample.jks#WEB", "--pin-source", "file:sample.pin").out.startswith("web ")
+
+
+@claim
+def a_new_store_of_java_is_said_to_be_weak_and_its_labels_to_be_lower_case(story):
+    result = story.fails(6, 602, "generate", "jks:new.jks#MyKey", *A)
+    assert '"mykey" would fit' in result.err and not story.has("new.jks"), result
+    result = story.ok("generate", "jks:new.jks#mykey", *A)
+    assert "a p12: store protects them better" in result.err, result
+    assert stat.S_IMODE(os.stat(os.path.join(story.dir, "new.jks")).st_mode) == 0o600
+    assert labels(story, "new.jks", *A) == ["mykey"]
+    assert "mykey" in story.fails(9, 902, "generate", "jks:new.jks#mykey", *A).err
+    story.fails(6, 602, "rename", "jks:new.jks#MyKey", "Another", *A)
+    story.ok("rename", "jks:new.jks#MyKey", "another", *A)
+    story.fails(4, 402, "list", "new.jks", *B)
+    story.fails(7, 705, "list", "jceks:new.jks", *A)
+    story.fails(3, 301, "show", "jks:new.jks#mykey", *A)
+
+
+@claim
+def a_store_of_java_without_keys_is_read_without_its_password(story):
+    story.ok("copy", story.bundle(), "jks:trust.jks", "--to-pin-source", "file:a.pin")
+    result = story.ok("list", "trust.jks", "--json", "--no-input")
+    document = result.json()["stores"][0]
+    assert (document["integrity"], document["counts"]["anchors"]) == ("unchecked", 3), document
+    assert "nobody knows whether it was changed" in result.json()["problems"][0]["text"], result
+    story.fails(4, 403, "merge", "bundle.pem", "trust.jks", "--no-input")
 
 
 # ---- diff, verify ----

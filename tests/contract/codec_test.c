@@ -361,19 +361,29 @@ static void check_renamed(const struct ks_engine *row)
 	ks_auto(plan) plan = NULL;
 	struct ks_store *store;
 	unsigned found = 0;
+	const struct ks_entry *entry;
+	char label[40];
 
 	if (!(row->can & KS_CAN_LABELS))
 		return;
 	assert_int_equal(write_set(where, set), 0);
 	store = opened(where, KS_WRITE);
 	assert_int_equal(ks_plan_new(&plan, bench.ctx, store->items), 0);
-	for (size_t i = 0; i < ks_set_count(store->items); i++)
-		assert_int_equal(ks_plan_rename(plan, ks_set_at(store->items, i), "another name"), 0);
+	for (size_t i = 0; (entry = ks_store_entry_at(store, i)); i++) {
+		snprintf(label, sizeof(label), "another name %zu", i);
+		if (entry->key)
+			assert_int_equal(ks_plan_rename(plan, entry->key, label), 0);
+		if (entry->certificate)
+			assert_int_equal(ks_plan_rename(plan, entry->certificate, label), 0);
+	}
 	assert_int_equal(ks_store_apply(store, plan, &keeping), 0);
 	ks_store_close(store);
 	store = opened(where, KS_READ);
-	for (size_t i = 0; i < ks_set_count(store->items); i++)
-		found += ks_bytes_are(ks_set_at(store->items, i)->label, "another name");
+	for (size_t i = 0; (entry = ks_store_entry_at(store, i)); i++) {
+		snprintf(label, sizeof(label), "another name %zu", i);
+		found += entry->key && ks_bytes_are(entry->key->label, label);
+		found += entry->certificate && ks_bytes_are(entry->certificate->label, label);
+	}
 	assert_int_equal(found, ks_set_count(set));
 	ks_store_close(store);
 }
@@ -382,6 +392,52 @@ static void a_label_can_be_changed_and_stays_changed(void **state)
 {
 	(void)state;
 	for_each_format(check_renamed);
+}
+
+static void check_aliases(const struct ks_engine *row)
+{
+	ks_auto(where) where = where_of(row);
+	ks_auto(set) set = NULL;
+	struct ks_store *store;
+	struct ks_bytes first, second;
+
+	if (!(row->can & KS_CAN_ALIASES))
+		return;
+	assert_int_equal(ks_set_new(&set, bench.ctx), 0);
+	dress(bench_certificate(set, "CN=one", "Same \xc3\x9c \xce\xa3\xce\x9f\xce\xa3"), row, 1);
+	dress(bench_certificate(set, "CN=two", "same \xc3\xbc \xcf\x83\xce\xbf\xcf\x82"), row, 2);
+	assert_int_equal(write_set(where, set), 0);
+	store = opened(where, KS_READ);
+	first = ks_set_at(store->items, 0)->label;
+	second = ks_set_at(store->items, 1)->label;
+	assert_true(ks_bytes_are(first, "same \xc3\xbc \xcf\x83\xce\xbf\xcf\x82"));
+	assert_true(second.size > first.size && memcmp(first.data, second.data, first.size) == 0);
+	ks_store_close(store);
+}
+
+static void labels_of_java_are_lower_case_and_each_there_once(void **state)
+{
+	(void)state;
+	for_each_format(check_aliases);
+}
+
+static void check_untrusted(const struct ks_engine *row)
+{
+	ks_auto(where) where = where_of(row);
+	ks_auto(set) set = NULL;
+
+	if (!(row->can & KS_CAN_CHAINS))
+		return;
+	assert_int_equal(ks_set_new(&set, bench.ctx), 0);
+	bench_certificate(set, "CN=one", "one");
+	assert_int_equal(write_set(where, set), KS_ELOSSY);
+	assert_int_equal(size_of(bench_path(name)), -1);
+}
+
+static void nothing_becomes_trusted_by_being_written(void **state)
+{
+	(void)state;
+	for_each_format(check_untrusted);
 }
 
 int main(void)
@@ -396,6 +452,8 @@ int main(void)
 		cmocka_unit_test(a_file_for_one_thing_refuses_two_and_is_not_made),
 		cmocka_unit_test(what_nobody_understands_is_refused_and_the_store_stays),
 		cmocka_unit_test(a_label_can_be_changed_and_stays_changed),
+		cmocka_unit_test(labels_of_java_are_lower_case_and_each_there_once),
+		cmocka_unit_test(nothing_becomes_trusted_by_being_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,13 @@ static const struct sample {
 	{ "der-clear-key.der", false },
 	{ "der-request.der", false },
 	{ "der-sealed-key.der", false },
+	{ "jceks-equal-halves-of-salt.jceks", true },
+	{ "jceks-java-keys-secrets-and-trust.jceks", true },
+	{ "jceks-objects-of-all-sorts.jceks", true },
+	{ "jks-capitals-and-equal-aliases.jks", true },
+	{ "jks-certificates-of-other-types.jks", true },
+	{ "jks-java-two-keys-and-trust.jks", true },
+	{ "jks-version-1.jks", true },
 	{ "kdb-crls.crl", true },
 	{ "kdb-every-kind-of-record.kdb", true },
 	{ "kdb-requests.rdb", true },
@@ -208,6 +215,8 @@ static struct ks_buffer *mutant_of(bool *sound, const struct ks_buffer *sample, 
 	ks_buffer_put(mutant, sample->data, sample->size);
 	for (uint32_t times = 1 + roll(2); times; times--)
 		damage(mutant);
+	if (codec == &ks_codec_jks || codec == &ks_codec_jceks)
+		*sound = roll(2) && trial_mend(mutant, ctx, secret);
 	return mutant;
 }
 

@@ -5,9 +5,12 @@
 #include "entry.h"
 #include "altname.h"
 
+#include "file/jks.h"
+
 #include <string.h>
 
-static const struct ks_codec *const codecs[] = { &ks_codec_pkcs12, &ks_codec_kdb, &ks_codec_pem, &ks_codec_der, &ks_codec_pkcs7 };
+static const struct ks_codec *const codecs[] = { &ks_codec_pkcs12, &ks_codec_jks, &ks_codec_jceks, &ks_codec_kdb,
+						  &ks_codec_pem,    &ks_codec_der, &ks_codec_pkcs7 };
 
 const struct ks_codec *trial_codec(struct ks_bytes bytes)
 {
@@ -23,6 +26,16 @@ const struct ks_codec *trial_codec(struct ks_bytes bytes)
 		}
 	}
 	return best;
+}
+
+bool trial_mend(struct ks_buffer *bytes, struct ks_ctx *ctx, const struct ks_secret *secret)
+{
+	const struct ks_codec *codec = trial_codec(ks_buffer_bytes(bytes));
+	size_t content = bytes->size - KS_JKS_DIGEST;
+
+	if ((codec != &ks_codec_jks && codec != &ks_codec_jceks) || bytes->size < KS_JKS_DIGEST)
+		return false;
+	return ks_jks_digest(bytes->data + content, ctx, KS_BYTES(bytes->data, content), secret, false) == 0;
 }
 
 static int read_copy(struct ks_set **out, struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes,
@@ -65,6 +78,7 @@ static void use_items(struct trial *trial, struct ks_ctx *ctx, struct ks_set *se
 		struct ks_item *item = ks_set_at(set, i);
 		ks_auto_mem char *named = ks_item_named(item);
 		ks_auto_ssl(EVP_PKEY) key = NULL;
+		ks_auto(buffer) clear = NULL;
 		struct ks_certificate_facts facts;
 		struct ks_altnames names = { 0 };
 
@@ -79,6 +93,8 @@ static void use_items(struct trial *trial, struct ks_ctx *ctx, struct ks_set *se
 		ks_altnames_free(&names);
 		if (item->kind == KS_PRIVATE_KEY)
 			ks_item_pkey(&key, item, ctx);
+		if (item->kind == KS_SECRET_KEY)
+			ks_item_pkcs8(&clear, item, ctx);
 	}
 	ks_sha256(trial->content, ks_buffer_bytes(digests));
 }

@@ -17,4 +17,10 @@ const struct ks_codec *trial_codec(struct ks_bytes bytes);
 /* `bytes` are copied. `codec` NULL: found by content. */
 struct trial trial_run(struct ks_ctx *ctx, const struct ks_codec *codec, struct ks_bytes bytes, struct ks_secret *secret);
 
+/*
+ * A damaged Java key store ends in a digest that no longer fits, so a reader looks no further. This makes it fit again; false when it is
+ * another kind of file.
+ */
+bool trial_mend(struct ks_buffer *bytes, struct ks_ctx *ctx, const struct ks_secret *secret);
+
 #endif

@@ -278,6 +278,26 @@ def nss_calls_what_has_no_label_null_as_is_said(story):
 
 
 @claim
+def java_finds_no_capitals_in_its_own_stores_as_is_said(story):
+    shutil.copyfile(os.path.join(DATA, "jks-capitals-and-equal-aliases.jks"), story.path("capitals.jks"))
+    story.write("sample.pin", "sample\n")
+    S = ("--pin-source", "file:sample.pin")
+    at = ("-keystore", story.path("capitals.jks"), "-storepass", "sample")
+    found = story.run("verify", "capitals.jks", "--for", "java", *S)
+    assert found.out.count("Java finds one of them") == 4, found
+    assert "contains 4 entries" in quiet(story, "keytool", "-J-Duser.language=en", "-list", *at)[1]
+    story.ok("remove", "capitals.jks#serverca", *S)
+    for command in (("-list",), ("-exportcert", "-alias", "ServerCA")):
+        good, said = quiet(story, "keytool", "-J-Duser.language=en", *command, *at)
+        assert not good and "Alias <ServerCA> does not exist" in said, said
+    found = story.run("verify", "capitals.jks#ServerCA", "--for", "java", *S)
+    assert found.code == 1 and "has capital letters" in found.out, found
+    story.ok("rename", "capitals.jks#ServerCA", "serverca", *S)
+    assert quiet(story, "keytool", "-exportcert", "-alias", "ServerCA", *at)[0]
+    story.ok("verify", "capitals.jks#serverca", "--for", "java", *S)
+
+
+@claim
 def pbmac1_is_told_for_those_who_do_not_know_it(story):
     name = os.path.join(DATA, "p12-pbmac1.p12")
     story.write("sample.pin", "sample\n")
