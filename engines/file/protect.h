@@ -50,7 +50,7 @@ int ks_protection_fresh(struct ks_protection *out, struct ks_ctx *ctx, const str
 int ks_protection_again(struct ks_protection *out, struct ks_ctx *ctx, const struct ks_protection *like);
 /*
  * What IBM's programs seal the keys of a key database with, salt and IV of its own: AES-256-CBC under PBKDF2-HMAC-SHA384, 5 rounds
- * (docs/decisions/0008 tells why ours are not more).
+ * (docs/decisions/0009 tells why ours are not more).
  */
 int ks_protection_gskit(struct ks_protection *out, struct ks_ctx *ctx);
 /* Appends the AlgorithmIdentifier of a fresh protection. */
