@@ -41,17 +41,7 @@ static int key_pkcs8(struct ks_buffer **out, struct ks_item *item, struct ks_ctx
 
 static int key_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)
 {
-	ks_auto_mem char *named = NULL;
-	ks_auto(buffer) clear = NULL;
-	int rc;
-
-	if (item->kind != KS_PRIVATE_KEY)
-		return ks_fail(ctx, KS_EUNABLE, "a %s is not a private key", ks_kind_name(item->kind));
-	rc = key_pkcs8(&clear, item, ctx);
-	if (rc < 0)
-		return rc;
-	named = ks_item_named(item);
-	return ks_while(ctx, ks_clear_key_pkey(out, ctx, ks_buffer_bytes(clear)), "%s", named ? named : "the key");
+	return ks_key_pkey_from(out, item, ctx, key_pkcs8);
 }
 
 const struct ks_item_from ks_jks_keys = { .pkey = key_pkey, .pkcs8 = key_pkcs8 };

@@ -178,6 +178,22 @@ int ks_key_unseal(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *c
 	return ks_while(ctx, rc, "%s", named);
 }
 
+int ks_key_pkey_from(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx,
+		     int (*pkcs8)(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx))
+{
+	ks_auto(buffer) clear = NULL;
+	ks_auto_mem char *named = NULL;
+	int rc;
+
+	if (item->kind != KS_PRIVATE_KEY)
+		return ks_fail(ctx, KS_EUNABLE, "a %s is not a private key", ks_kind_name(item->kind));
+	rc = pkcs8(&clear, item, ctx);
+	if (rc < 0)
+		return rc;
+	named = ks_item_named(item);
+	return ks_while(ctx, ks_clear_key_pkey(out, ctx, ks_buffer_bytes(clear)), "%s", named ? named : "the key");
+}
+
 /* ---- how items answer ---- */
 
 static int clear_pkey(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx)

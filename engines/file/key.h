@@ -31,5 +31,8 @@ int ks_secret_key_parts(struct ks_bytes *oid, struct ks_bytes *key, struct ks_by
  */
 int ks_key_unseal(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx,
 		  int (*open)(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx, const struct ks_secret *secret));
+/* The EVP_PKEY of a private key whose clear PKCS#8 `pkcs8` gives; KS_EUNABLE for items of another kind. */
+int ks_key_pkey_from(EVP_PKEY **out, struct ks_item *item, struct ks_ctx *ctx,
+		     int (*pkcs8)(struct ks_buffer **out, struct ks_item *item, struct ks_ctx *ctx));
 
 #endif
